@@ -1,0 +1,100 @@
+/* DHCPv4 server (RFC 2131, 2132) and BOOTP (RFC 951) for one subnet: bytes in, bytes out, time as a
+ * number. */
+#ifndef LWNAT_DHCP_DHCPD_H
+#define LWNAT_DHCP_DHCPD_H
+
+#include "stack/base/addr.h"
+#include "stack/base/wire.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define DHCPD_HOSTNAME_MAX 64 /* bytes with NUL: one DNS label (RFC 1035) */
+
+struct dhcpd_route { /* option 121, RFC 3442 */
+	struct subnet to;
+	struct addr via;
+};
+
+struct dhcpd_config {
+	struct subnet net;  /* IPv4, prefix 8-30 */
+	struct addr server; /* the gateway: server identifier, and router unless 'no_router' */
+	struct addr dns;
+	struct addr
+	    pool_first; /* dhcpstart; the pool runs from here to the last host of the net, then from
+			   the net's first host up to here, without server and dns */
+	bool no_router; /* restrict=on: QEMU sends no option 3 and 6 then */
+	uint32_t lease_s;       /* 86400 */
+	uint16_t mtu;           /* option 26; 0 leaves it out */
+	const char *hostname;   /* QEMU hostname=: option 12 to every client; NULL: the client's own
+				   name is echoed */
+	const char *domainname; /* option 15, may be NULL */
+	const char *const *search; /* option 119 (RFC 3397), 'search_n' names */
+	unsigned search_n;
+	const struct dhcpd_route *routes;
+	unsigned routes_n;
+	const char *bootfile;         /* option 67 and 'file'; NULL */
+	const char *tftp_server_name; /* option 66 and 'sname'; NULL */
+	struct addr next_server;      /* siaddr; unspecified: the server when bootfile is set */
+	uint32_t leases_max;          /* remembered clients, at most the size of the pool */
+};
+
+enum dhcpd_verdict {
+	DHCPD_IGNORED, /* well-formed but not for us, or not answerable (RFC 2131: stay silent) */
+	DHCPD_MALFORMED,
+	DHCPD_OFFERED,
+	DHCPD_ACKED, /* also BOOTP replies */
+	DHCPD_NAKED,
+	DHCPD_INFORMED,
+	DHCPD_RELEASED,
+	DHCPD_DECLINED,
+	DHCPD_POOL_EMPTY,
+	DHCPD_VERDICTS, /* how many */
+};
+
+/* Where the reply goes (RFC 2131 section 4.1): always to 'mac' or the Ethernet broadcast address.
+ */
+struct dhcpd_reply {
+	struct wire_out bytes; /* in: room for the message (576 bytes or more); out: the message,
+				  empty when there is none */
+	struct addr to;        /* 255.255.255.255, ciaddr or yiaddr; UDP port 68 */
+	struct mac to_mac;     /* ff:ff:ff:ff:ff:ff for broadcast */
+	struct mac client_mac; /* chaddr, for logs and the neighbour table */
+	struct addr leased;    /* ACKED: the address that is the client's now; else unspecified */
+};
+
+struct dhcpd_lease {
+	struct addr addr;
+	struct mac mac;
+	char hostname[DHCPD_HOSTNAME_MAX]; /* lower case, valid as a DNS label; empty when the
+					      client sent none or a bad one */
+	uint64_t expires_ms;
+	bool active; /* acknowledged and not released or declined; expiry is expires_ms */
+};
+
+struct dhcpd_counters {
+	uint64_t verdicts[DHCPD_VERDICTS];
+};
+
+struct dhcpd;
+
+/* Allocates everything the server will ever use and copies the config. 0, -ENOMEM, or -EINVAL for a
+ * bad config. */
+int dhcpd_new(struct dhcpd **ret, const struct dhcpd_config *config);
+void dhcpd_free(struct dhcpd *server); /* NULL is fine */
+
+/* Handles one UDP payload received on port 67. 'src' is the sender's IP address (0.0.0.0 or,
+ * renewing, its own). */
+enum dhcpd_verdict dhcpd_input(struct dhcpd *server, struct wire_in request, const struct addr *src,
+			       uint64_t now_ms, struct dhcpd_reply *reply);
+
+/* Leases that are active at now_ms; NULL when there is none. Valid until the next dhcpd_input(). */
+const struct dhcpd_lease *dhcpd_lease_by_name(const struct dhcpd *server, const char *hostname,
+					      uint64_t now_ms);
+const struct dhcpd_lease *dhcpd_lease_by_addr(const struct dhcpd *server, const struct addr *addr,
+					      uint64_t now_ms);
+/* Walks all remembered leases: start with *cursor = 0; NULL at the end. */
+const struct dhcpd_lease *dhcpd_lease_next(const struct dhcpd *server, uint32_t *cursor);
+const struct dhcpd_counters *dhcpd_counters(const struct dhcpd *server);
+
+#endif

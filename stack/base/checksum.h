@@ -1,0 +1,23 @@
+/* The Internet checksum (RFC 1071), over pieces of any length and alignment. */
+#ifndef LWNAT_BASE_CHECKSUM_H
+#define LWNAT_BASE_CHECKSUM_H
+
+#include "stack/base/addr.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* A running one's-complement sum of big-endian 16-bit words. Start with 0. */
+typedef uint64_t checksum_sum;
+
+/* Adds 'len' bytes to the sum; 'len' must be even in all calls but the last. */
+checksum_sum checksum_add(checksum_sum sum, const void *bytes, size_t len);
+/* Adds the TCP/UDP/ICMPv6 pseudo header (RFC 9293 section 3.1, RFC 8200 section 8.1); the family is
+ * src's. */
+checksum_sum checksum_add_pseudo(checksum_sum sum, const struct addr *src, const struct addr *dst,
+				 uint8_t proto, uint32_t len);
+/* The 16-bit checksum in host order, ready for wire_put_u16(); 0 is possible (UDP sends it as
+ * 0xffff). */
+uint16_t checksum_finish(checksum_sum sum);
+
+#endif

@@ -1,0 +1,51 @@
+/* The switch that joins all ports of one virtual network and its gateway: MAC learning, flooding,
+ * and a loud word when one MAC speaks on two ports. Knows no transport and no protocol above
+ * Ethernet. */
+#ifndef LWNAT_LINK_LAN_H
+#define LWNAT_LINK_LAN_H
+
+#include "stack/base/addr.h"
+#include "stack/base/frame.h"
+#include "stack/base/port.h"
+
+#include <stdint.h>
+
+struct lan;
+
+struct lan_config {
+	struct mac gateway_mac;
+	unsigned ports_max;  /* attached at once */
+	unsigned macs_max;   /* learnt at once; the longest silent one goes first */
+	uint32_t mac_age_ms; /* a MAC silent for this long is forgotten */
+	/* A frame for the gateway: sent to its MAC, or broadcast or multicast. 'frame' is valid
+	 * until the return. */
+	void (*gateway_input)(void *ctx, struct port *from, const struct frame *frame);
+	void *ctx;
+};
+
+struct lan_counters {
+	uint64_t malformed, for_gateway, forwarded, flooded, source_spoofs_gateway, macs_evicted,
+	    mac_conflicts;
+};
+
+/* 0, -ENOMEM or -EINVAL. */
+int lan_new(struct lan **ret, const struct lan_config *config);
+void lan_free(struct lan *lan); /* NULL is fine; all ports must have left */
+
+/* The port is the caller's and must stay until lan_port_remove(). 0, or -ENOSPC when ports_max are
+ * attached. */
+int lan_port_add(struct lan *lan, struct port *port);
+void lan_port_remove(struct lan *lan, struct port *port); /* forgets its MACs too */
+
+/* One frame from a guest. It is switched now: frames for other ports are queued there (by
+ * reference) until lan_flush(), which the transport calls when it has passed on a whole read batch,
+ * before it releases the buffer. */
+void lan_input(struct lan *lan, struct port *from, const struct frame *frame, uint64_t now_ms);
+/* Flushes every port that has frames queued. */
+void lan_flush(struct lan *lan);
+
+/* The port a MAC was last seen on, or NULL. */
+struct port *lan_port_of(const struct lan *lan, const struct mac *mac);
+const struct lan_counters *lan_counters(const struct lan *lan);
+
+#endif

@@ -1,0 +1,129 @@
+/* The gateway: everything between guests' frames and host sockets. TCP through lwIP (one connection
+ * at a time, see stack/README.md), UDP, ping, ARP, ICMP, the flow table, limits and policy. A
+ * function of (state, frames, host events, time): no socket, no clock, no libuv here. One instance
+ * per process, because lwIP is one per process. */
+#ifndef LWNAT_NAT_NAT_H
+#define LWNAT_NAT_NAT_H
+
+#include "stack/base/addr.h"
+#include "stack/base/frame.h"
+#include "stack/base/port.h"
+#include "stack/base/rng.h"
+#include "stack/nat/host_ops.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct nat;
+
+struct nat_limits {
+	uint32_t flows_max; /* TCP, UDP and ping flows together: each holds one host descriptor */
+	uint32_t flows_per_guest_max;
+	uint32_t half_open_per_guest_max; /* TCP connects in the making, per guest */
+	uint32_t udp_per_guest_max;       /* UDP mappings; the longest idle one goes first */
+	uint32_t ping_per_guest_max;
+	size_t guest_to_host_bytes_max; /* queued for slow host peers, per guest */
+	size_t host_to_guest_bytes_max; /* unacknowledged towards guests, in all */
+};
+
+struct nat_config {
+	bool ipv4, ipv6;
+	struct mac mac; /* the gateway's */
+	struct subnet net4, net6;
+	struct addr host4, host6; /* the gateway's own addresses; map to the host's loopback */
+	struct addr dns4, dns6;
+	uint16_t mtu;         /* IP packets towards guests, 576-65535 bytes (68-1279: no IPv6) */
+	bool restrict_guests; /* QEMU restrict=on: guests reach only the gateway's services and
+				 forwards' peers */
+	bool host_loopback;   /* false: the gateway address does not reach host services */
+	struct nat_limits limits; /* see nat_limits_default() */
+	const struct host_ops *host;
+	void *host_ctx;
+	struct rng *rng; /* borrowed for the life of the nat */
+};
+
+/* Limits for 'nofile' usable descriptors (RLIMIT_NOFILE less what the program itself needs). */
+struct nat_limits nat_limits_default(uint64_t nofile);
+
+struct nat_counters {
+	uint64_t tcp_flows_opened, tcp_refused, tcp_unreachable, tcp_timed_out, tcp_reset_by_guest,
+	    tcp_reset_by_host;
+	uint64_t tcp_inbound, tcp_inbound_failed;
+	uint64_t udp_flows_opened, ping_flows_opened;
+	uint64_t udp_to_host, udp_to_guest, ping_to_host, ping_to_guest;
+	uint64_t dropped_malformed, dropped_address, dropped_policy, dropped_limit, dropped_memory,
+	    dropped_no_neighbour, dropped_protocol, dropped_host_send, dropped_reassembly;
+	uint64_t flows_evicted, ping_forbidden;
+};
+
+/* 0, -ENOMEM, -EINVAL for a bad config, -EBUSY when an instance exists. */
+int nat_new(struct nat **ret, const struct nat_config *config);
+/* Resets every flow, closes every handle. NULL is fine. */
+void nat_free(struct nat *nat);
+
+/* A guest NIC came or went. When it goes, its flows go at once (RST to their host peers). */
+int nat_port_add(struct nat *nat, struct port *port);
+void nat_port_remove(struct nat *nat, struct port *port);
+
+/* The loop's turn: any number of nat_input() and nat_host_event(), then one nat_run(), which does
+ * the work that they marked and leaves frames queued on the ports; then the caller flushes the
+ * ports (lan_flush). */
+void nat_input(struct nat *nat, struct port *from, const struct frame *frame);
+void nat_host_event(struct nat *nat, uint64_t token,
+		    unsigned events);                       /* a stale token is ignored */
+void nat_port_writable(struct nat *nat, struct port *port); /* 'blocked' has ended */
+void nat_run(struct nat *nat, uint64_t now_ms);
+/* When nat_tick() wants to be called next, in ms from now_ms; UINT64_MAX for never (nothing is
+ * pending). */
+uint64_t nat_next_ms(const struct nat *nat, uint64_t now_ms);
+void nat_tick(struct nat *nat, uint64_t now_ms);
+
+/* A host client was accepted for a forward: 'handle' becomes the nat's, also when this fails (it is
+ * then reset). 'peer' is the client; the guest sees it as it is, or as the gateway when it is a
+ * local address. */
+int nat_tcp_inbound(struct nat *nat, int handle, const struct endpoint *peer,
+		    const struct endpoint *guest);
+/* One datagram that came in on a forward's UDP handle; the guest's answer leaves through that
+ * handle. */
+void nat_udp_inbound(struct nat *nat, int handle, const struct endpoint *peer,
+		     const struct endpoint *guest, struct iovec payload);
+/* The forward's handle is about to be closed: forget the mappings that use it. */
+void nat_udp_inbound_closed(struct nat *nat, int handle);
+
+/* A UDP datagram for one of the gateway's services: addressed to the gateway or DNS address, or
+ * broadcast/multicast. */
+struct nat_udp_meta {
+	struct port *port;
+	struct mac guest_mac;
+	struct endpoint guest;   /* source; 0.0.0.0 while the guest has no address */
+	struct endpoint service; /* destination as sent */
+};
+typedef void nat_udp_service(void *ctx, const struct nat_udp_meta *meta, const uint8_t *payload,
+			     size_t len);
+/* Registers a handler for datagrams to UDP 'port' on the gateway's addresses. -EEXIST, -ENOSPC. */
+int nat_udp_service_add(struct nat *nat, uint16_t port, nat_udp_service *handler, void *ctx);
+/* Sends a service's answer, also to a guest without an address: to.addr may be broadcast, the MAC
+ * is given. */
+struct nat_udp_reply {
+	struct port *port;
+	struct mac to_mac;
+	struct endpoint from, to;
+};
+void nat_udp_send(struct nat *nat, const struct nat_udp_reply *reply, const uint8_t *payload,
+		  size_t len);
+/* TCP to 'port' on the DNS addresses (dns_only) or on all of the gateway's goes to
+ * host_ops.tcp_dial_service('service'). */
+int nat_tcp_service_add(struct nat *nat, uint16_t port, bool dns_only, unsigned service);
+
+/* A guest's port and MAC by address, as learnt from ARP, ND and traffic. false when unknown. */
+bool nat_neighbour(const struct nat *nat, const struct addr *addr, struct port **ret_port,
+		   struct mac *ret_mac);
+/* Tells what DHCP knows: this address belongs to this MAC on this port. */
+void nat_neighbour_set(struct nat *nat, const struct addr *addr, const struct mac *mac,
+		       struct port *port);
+
+const struct nat_counters *nat_counters(const struct nat *nat);
+/* For tests and statistics: flows alive, and whether every pool is empty. */
+uint32_t nat_flow_count(const struct nat *nat);
+
+#endif

@@ -11,7 +11,8 @@ void log_set_level(enum log_level level);
 bool log_wants(enum log_level level);
 /* 0, or -EINVAL for a word that is not error, warn, info, debug. */
 int log_level_parse(const char *word, enum log_level *ret);
-/* Tests take the lines instead of stderr; NULL gives stderr back. The line has no newline. */
+/* Tests take the lines instead of stderr; NULL gives stderr back. The line is the text alone: no
+ * "lwnat: LEVEL: ", no newline. */
 void log_set_sink(void (*sink)(void *ctx, enum log_level level, const char *line), void *ctx);
 
 /* Non-printable bytes of the finished line are escaped, so text from outside may be an argument. */

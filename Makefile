@@ -141,7 +141,11 @@ $(nat_objs): | $(lwip_stamp)
 test_objs := $(call objs_of,$(test_srcs) $(support_srcs) $(wildcard tests/fuzz/*.c))
 $(test_objs): extra_cflags = $(check_cflags)
 
-$(lwip_dir)/verified: stack/nat/port/get-lwip.sh
+# Rewritten only when another source tree is asked for.
+build/lwip-dir: FORCE
+	@mkdir -p $(@D); echo '$(LWIP_DIR)' | cmp -s - $@ || echo '$(LWIP_DIR)' > $@
+
+$(lwip_dir)/verified: stack/nat/port/get-lwip.sh build/lwip-dir
 	$(Q)LWIP_DIR='$(LWIP_DIR)' stack/nat/port/get-lwip.sh $(lwip_dir)
 
 # ---- tests -------------------------------------------------------------------------------------
@@ -174,9 +178,11 @@ check-wire: all
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
+# build/cache is where lwIP is kept when the home folder cannot be written.
 .PHONY: clean
 clean:
-	rm -rf build lwnat
+	@rm -f lwnat
+	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +
 
 .PHONY: check
 check:

@@ -3,8 +3,9 @@
  * implementation's (a descriptor).
  *
  * Nothing here blocks. Progress is told by nat_host_event(nat, token, events) with the token given
- * when the handle was made; it is edge-triggered: told once, then again only after a call has
- * returned -EAGAIN. It is never told from inside one of these functions. */
+ * when the handle was made. It is edge-triggered: told once, then again only when there is news
+ * after a call has returned -EAGAIN or, for TCP, fewer bytes than asked for (that too means: no
+ * more for now). It is never told from inside one of these functions. */
 #ifndef LWNAT_NAT_HOST_OPS_H
 #define LWNAT_NAT_HOST_OPS_H
 
@@ -16,7 +17,13 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-enum host_event { HOST_READABLE = 1, HOST_WRITABLE = 2, HOST_ERROR = 4 };
+enum host_event {
+	HOST_READABLE = 1,
+	HOST_WRITABLE = 2,
+	HOST_ERROR = 4,
+	HOST_EOF = 8, /* the peer's FIN or RST is in: read on until 0 or an error, also after a
+			 short read */
+};
 
 enum host_datagram_kind {
 	HOST_DATAGRAM_DATA,

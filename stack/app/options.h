@@ -1,0 +1,80 @@
+/* What the command line asks for, as values of their final types, checked against each other.
+ * The table of all options is options.def. Pure: opens nothing and prints nothing. */
+#ifndef LWNAT_APP_OPTIONS_H
+#define LWNAT_APP_OPTIONS_H
+
+#include "hostfwd/hostfwd.h"
+#include "stack/base/addr.h"
+#include "stack/base/log.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define OPTIONS_NAME_MAX 254 /* bytes of a DNS name as text, with NUL */
+#define OPTIONS_PATH_MAX 108 /* bytes of a UNIX socket's path, with NUL (unix(7)) */
+#define OPTIONS_SEARCH_MAX 16
+#define OPTIONS_FORWARDS_MAX 512
+#define OPTIONS_FDS_MAX 64
+#define OPTIONS_UPSTREAMS_MAX 8
+#define OPTIONS_ERROR_MAX 512 /* bytes of an error line, with NUL */
+
+enum options_action { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_MAN };
+
+struct options_names {
+	char name[OPTIONS_SEARCH_MAX][OPTIONS_NAME_MAX];
+	unsigned n;
+};
+
+struct options_forwards {
+	struct hostfwd_rule rule[OPTIONS_FORWARDS_MAX]; /* guest_addr always filled in */
+	unsigned n;
+};
+
+struct options_fds {
+	int fd[OPTIONS_FDS_MAX];
+	unsigned n;
+};
+
+struct options_endpoints {
+	struct endpoint endpoint[OPTIONS_UPSTREAMS_MAX];
+	unsigned n;
+};
+
+struct options {
+	enum options_action action; /* when it is not OPTIONS_RUN, nothing else counts */
+
+	struct subnet net; /* without host bits */
+	bool net_by_class; /* the prefix length is QEMU's guess */
+	struct addr host, dns, dhcpstart;
+	bool dns_is_ours; /* false: 'dns' is outside of the net and only told to guests */
+	char hostname[OPTIONS_NAME_MAX], domainname[OPTIONS_NAME_MAX]; /* empty: none */
+	struct options_names dnssearch;
+	struct options_forwards hostfwd;
+	bool restrict_guests, ipv4, ipv6;
+	char bootfile[OPTIONS_NAME_MAX], tftp_server_name[OPTIONS_NAME_MAX]; /* empty: none */
+	char netdev[OPTIONS_NAME_MAX]; /* the id= of --netdev, only a name */
+
+	char socket[OPTIONS_PATH_MAX]; /* empty: not given */
+	struct options_fds fd;
+	char name[64];
+	uint16_t mtu; /* bytes */
+	struct options_endpoints dns_upstream;
+	bool no_host_loopback;
+	int ready_fd; /* -1: none */
+	enum log_level log_level;
+};
+
+struct options_error {
+	char text[OPTIONS_ERROR_MAX]; /* one printable line: option, bad part, accepted form */
+};
+
+/* 0, or -EINVAL with *ret_error filled and *ret in no defined state. Keeps no pointer into argv. */
+int options_parse(struct options *ret, int argc, char *const argv[],
+		  struct options_error *ret_error);
+
+void options_print_help(FILE *out);
+void options_print_man(FILE *out); /* the man page's OPTIONS section, in man(7) macros */
+
+#endif

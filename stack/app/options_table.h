@@ -1,0 +1,71 @@
+/* The rows of options.def as the parsers, the setters and the texts see them. For options*.c alone.
+ */
+#ifndef LWNAT_APP_OPTIONS_TABLE_H
+#define LWNAT_APP_OPTIONS_TABLE_H
+
+#include "stack/app/options.h"
+
+#define OPTION_ROWS_MAX 64
+#define OPTIONS_QUOTE_MAX 100 /* bytes of quoted text, with NUL */
+
+struct setting;
+
+struct option_row {
+	const char *name;   /* NULL: a section, 'help' is its heading */
+	const char *arg;    /* NULL: takes none */
+	const char *preset; /* for people */
+	const char *qemu;   /* the same word in --netdev; NULL: none */
+	const char *help;
+	/* Puts the value where it belongs. 0, or -EINVAL with setting->reason filled. NULL: a word
+	 * that is not served. */
+	int (*set)(struct setting *setting);
+	size_t offset; /* of the member of struct options */
+	long min, max;
+	char letter;
+};
+
+extern const struct option_row option_rows[];
+extern const unsigned option_rows_n;
+
+/* One value on its way into struct options. */
+struct setting {
+	const struct option_row *row;
+	const char *value; /* NULL only for rows that take none */
+	struct options *options;
+	uint64_t *in_netdev;  /* a bit per row: last set by --netdev */
+	bool reason_is_whole; /* 'reason' already quotes the bad part and says the accepted form */
+	char reason[OPTIONS_ERROR_MAX];
+};
+
+/* Formats the reason; returns -EINVAL. */
+int setting_fail(struct setting *setting, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Calls the row's setter and completes its reason to "'VALUE': REASON (accepted: FORM)". */
+int setting_apply(struct setting *setting);
+
+/* Text from outside, cut short and with everything unprintable escaped. Returns 'out'. */
+const char *options_quote(const char *text, char out[OPTIONS_QUOTE_MAX]);
+
+/* The row of a long name, or of a word of --netdev; NULL when there is none. */
+const struct option_row *option_row_by_name(const char *name, size_t len);
+const struct option_row *option_row_by_letter(char letter);
+const struct option_row *option_row_by_qemu(const char *word);
+/* What to write instead of an unknown word, to append to a message; maybe "". */
+#define OPTION_ADVICE_MAX 240
+const char *option_advice(const char *word, bool qemu_words_only, char out[OPTION_ADVICE_MAX]);
+
+/* The setter of --netdev: takes the string apart and applies each word. */
+int options_set_netdev(struct setting *setting);
+
+/* What is wrong with values that are fine alone. */
+struct options_fault {
+	const char *option; /* the long name of the one to blame */
+	char text[OPTIONS_ERROR_MAX];
+};
+
+/* Fills in the addresses that were not given and checks all values against each other. 0 or
+ * -EINVAL. */
+int options_check(struct options *options, struct options_fault *ret);
+
+#endif

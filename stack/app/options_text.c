@@ -1,0 +1,138 @@
+#include "stack/app/options.h"
+#include "stack/app/options_table.h"
+
+#include <string.h>
+
+#define WIDTH 79
+#define INDENT 6
+
+/* Words of 'text' in lines of at most WIDTH columns behind an indent. */
+static void print_wrapped(FILE *out, const char *text)
+{
+	unsigned column = 0;
+
+	while (*text != '\0') {
+		unsigned len = (unsigned)strcspn(text, " ");
+
+		if (column == 0 || column + 1 + len > WIDTH) {
+			fprintf(out, "%s%*s", column ? "\n" : "", INDENT, "");
+			column = INDENT;
+		} else {
+			fputc(' ', out);
+			column++;
+		}
+		fprintf(out, "%.*s", (int)len, text);
+		column += len;
+		text += len;
+		text += strspn(text, " ");
+	}
+	fputc('\n', out);
+}
+
+static void print_unserved(FILE *out, const char *dashes, const char *end)
+{
+	const char *separator = "";
+
+	for (unsigned i = 0; i < option_rows_n; i++) {
+		if (!option_rows[i].name || option_rows[i].set)
+			continue;
+		fprintf(out, "%s%s%s", separator, dashes, option_rows[i].name);
+		separator = ", ";
+	}
+	fputs(end, out);
+}
+
+static void print_help_row(FILE *out, const struct option_row *row)
+{
+	char text[1024];
+
+	if (row->letter)
+		fprintf(out, "  -%c, --%s\n", row->letter, row->name);
+	else
+		fprintf(out, "  --%s%s%s\n", row->name, row->arg ? " " : "",
+			row->arg ? row->arg : "");
+	if (row->preset)
+		snprintf(text, sizeof(text), "%s Default: %s.", row->help, row->preset);
+	else
+		snprintf(text, sizeof(text), "%s", row->help);
+	print_wrapped(out, text);
+}
+
+void options_print_help(FILE *out)
+{
+	fputs("Usage: lwnat [OPTION]...\n"
+	      "A network for virtual machines, without root: guests attach with QEMU's\n"
+	      "-netdev stream and reach the host, each other and the world.\n",
+	      out);
+	for (unsigned i = 0; i < option_rows_n; i++) {
+		const struct option_row *row = &option_rows[i];
+
+		if (!row->name)
+			fprintf(out, "\n%s:\n", row->help);
+		else if (row->set)
+			print_help_row(out, row);
+	}
+	fputs("\nOptions are written --NAME VALUE or --NAME=VALUE; of an option given twice the\n"
+	      "last counts, unless it may be repeated. QEMU's words not served yet by this\n"
+	      "version:\n      ",
+	      out);
+	print_unserved(out, "", "\n");
+}
+
+/* roff reads '\' and a leading '.' or ''' as its own; '-' would become a hyphen. */
+static void print_roff(FILE *out, const char *text)
+{
+	for (; *text != '\0'; text++) {
+		if (*text == '\\')
+			fputs("\\e", out);
+		else if (*text == '-')
+			fputs("\\-", out);
+		else if (*text == '\'')
+			fputs("\\(aq", out);
+		else if (*text == '"')
+			fputs("\\(dq", out);
+		else
+			fputc(*text, out);
+	}
+}
+
+static void print_man_row(FILE *out, const struct option_row *row)
+{
+	fputs(".TP\n\\fB", out);
+	if (row->letter)
+		fprintf(out, "\\-%c\\fR, \\fB", row->letter);
+	fputs("\\-\\-", out);
+	print_roff(out, row->name);
+	fputs("\\fR", out);
+	if (row->arg) {
+		fputs(" \\fI", out);
+		print_roff(out, row->arg);
+		fputs("\\fR", out);
+	}
+	fputc('\n', out);
+	print_roff(out, row->help);
+	fputc('\n', out);
+	if (row->preset) {
+		fputs("Default: ", out);
+		print_roff(out, row->preset);
+		fputs(".\n", out);
+	}
+}
+
+void options_print_man(FILE *out)
+{
+	for (unsigned i = 0; i < option_rows_n; i++) {
+		const struct option_row *row = &option_rows[i];
+
+		if (!row->name) {
+			fputs(".SS ", out);
+			print_roff(out, row->help);
+			fputc('\n', out);
+		} else if (row->set) {
+			print_man_row(out, row);
+		}
+	}
+	fputs(".SS Words of QEMU not served yet by this version\n", out);
+	print_unserved(out, "\\-\\-", ".\n");
+	fputs("Each is refused by name, as an option and in\n.BR \\-\\-netdev .\n", out);
+}

@@ -26,9 +26,11 @@ struct lan_config {
 struct lan_counters {
 	uint64_t malformed, for_gateway, forwarded, flooded, source_spoofs_gateway, macs_evicted,
 	    mac_conflicts;
+	uint64_t dropped_same_port; /* its destination is behind the port it came from */
+	uint64_t dropped_offload;   /* unfinished frames (frame_offload) between guests */
 };
 
-/* 0, -ENOMEM or -EINVAL. */
+/* 0, -ENOMEM, -EINVAL, or what getrandom() said. */
 int lan_new(struct lan **ret, const struct lan_config *config);
 void lan_free(struct lan *lan); /* NULL is fine; all ports must have left */
 

@@ -4,6 +4,7 @@
 #define LWNAT_DHCP_DHCPD_H
 
 #include "stack/base/addr.h"
+#include "stack/base/siphash.h"
 #include "stack/base/wire.h"
 
 #include <stdbool.h>
@@ -37,6 +38,7 @@ struct dhcpd_config {
 	const char *tftp_server_name; /* option 66 and 'sname'; NULL */
 	struct addr next_server;      /* siaddr; unspecified: the server when bootfile is set */
 	uint32_t leases_max;          /* remembered clients, at most the size of the pool */
+	struct siphash_key hash_key;  /* random, so that no guest can choose collisions */
 };
 
 enum dhcpd_verdict {

@@ -12,11 +12,16 @@ BINDIR ?= $(PREFIX)/bin
 MANDIR ?= $(PREFIX)/share/man
 VERSION := 0.1
 TEST_JOBS ?= 2
+CLANG ?= clang
 
 # A warning stops the build in a checkout and in CI; a release tarball meets compilers we have not seen.
 WERROR ?= $(if $(or $(wildcard .git),$(filter true 1,$(CI))),1,0)
 
-ifeq ($(SANITIZE),1)
+# Three builds live side by side.
+ifeq ($(FUZZ_ENGINE),1)
+B := build/fuzz
+CC := $(CLANG)
+else ifeq ($(SANITIZE),1)
 B := build/san
 else
 B := build
@@ -61,7 +66,6 @@ test_srcs := $(sort $(foreach d,unit core wire,$(wildcard tests/$(d)/test_*.c)))
 tests_of = $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/$(1)/test_*.c)))
 fuzz_srcs := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 fuzz_bins := $(patsubst %.c,$(B)/%,$(fuzz_srcs))
-guest_tests := $(sort $(shell find tests/guest -maxdepth 1 -name '*.sh' -perm -u+x 2>/dev/null))
 program := $(if $(main_src),$(if $(filter 1,$(SANITIZE)),$(B)/lwnat,lwnat))
 
 # ---- flags -------------------------------------------------------------------------------------
@@ -69,11 +73,12 @@ program := $(if $(main_src),$(if $(filter 1,$(SANITIZE)),$(B)/lwnat,lwnat))
 PKG_CONFIG ?= pkg-config
 PKGS := libuv libcares
 ifneq ($(MAKECMDGOALS),)
-ifeq ($(filter-out clean help lint demo check install uninstall,$(MAKECMDGOALS)),)
+ifeq ($(filter-out clean help lint demo check check-all check-guest fuzz uninstall,$(MAKECMDGOALS)),)
 skip_pkgs := 1
 endif
 endif
 ifndef skip_pkgs
+need_build := $(if $(shell $(PKG_CONFIG) --exists $(PKGS) 2>/dev/null && echo 1),,deps-build)
 pkg_cflags := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
 pkg_libs := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null || echo -luv -lcares)
 check_cflags := $(shell $(PKG_CONFIG) --cflags check 2>/dev/null)
@@ -82,7 +87,10 @@ endif
 
 CFLAGS ?= $(if $(filter 1,$(SANITIZE)),-O1,-O2) -g
 warn_flags := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wformat=2
-ifeq ($(SANITIZE),1)
+ifeq ($(FUZZ_ENGINE),1)
+harden := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+harden_ld := -fsanitize=fuzzer,address,undefined
+else ifeq ($(SANITIZE),1)
 harden := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 harden_ld := -fsanitize=address,undefined
 else
@@ -98,7 +106,7 @@ all_ldflags := $(harden_ld) $(LDFLAGS)
 
 # ---- programs ----------------------------------------------------------------------------------
 
-.PHONY: all tests
+.PHONY: all
 all: $(program) $(if $(main_src),,$(libs))
 
 ifneq ($(main_src),)
@@ -120,7 +128,7 @@ $(libs) $(lib_support): Makefile
 # ---- objects -----------------------------------------------------------------------------------
 
 # Rewritten only when the command line differs from the last one.
-$(B)/flags: FORCE
+$(B)/flags: FORCE | $(need_build)
 	@mkdir -p $(@D); printf '%s\n' '$(CC) $(subst ','\'',$(our_cflags) $(our_cppflags))' | cmp -s - $@ || \
 		printf '%s\n' '$(CC) $(subst ','\'',$(our_cflags) $(our_cppflags))' > $@
 .PHONY: FORCE
@@ -140,6 +148,7 @@ $(nat_objs): extra_cflags = $(lwip_cppflags)
 $(nat_objs): | $(lwip_stamp)
 test_objs := $(call objs_of,$(test_srcs) $(support_srcs) $(wildcard tests/fuzz/*.c))
 $(test_objs): extra_cflags = $(check_cflags)
+$(test_objs): | $(lwip_stamp)
 
 # Rewritten only when another source tree is asked for.
 build/lwip-dir: FORCE
@@ -153,7 +162,7 @@ $(lwip_dir)/verified: stack/nat/port/get-lwip.sh build/lwip-dir
 # Objects of tests are kept: make must not take them for intermediate files.
 .SECONDARY: $(test_objs)
 
-$(B)/tests/fuzz/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/fuzz/driver.o $(lib_support) $(libs)
+$(B)/tests/fuzz/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(if $(filter 1,$(FUZZ_ENGINE)),,$(B)/obj/tests/fuzz/driver.o) $(lib_support) $(libs)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(all_ldflags) -o $@ $(filter %.o,$^) -Wl,--start-group $(lib_support) $(libs) -Wl,--end-group \
 		$(check_libs) $(pkg_libs) $(LDLIBS)
@@ -163,18 +172,102 @@ $(B)/tests/%: $(B)/obj/tests/%.o $(lib_support) $(libs)
 	$(call say,LD,$@)$(CC) $(all_ldflags) -o $@ $< -Wl,--start-group $(lib_support) $(libs) -Wl,--end-group \
 		$(check_libs) $(pkg_libs) $(LDLIBS)
 
-tests: $(foreach d,unit core wire,$(call tests_of,$(d))) $(if $(filter 1,$(SANITIZE)),$(fuzz_bins))
+# What 'make check' and 'make demo' need is installed first; a make of its own then builds and sees it.
+# Every stage is run, whatever became of the one before it.
+.PHONY: check check-unit check-core check-wire check-fuzz check-guest check-all demo bench fuzz
+check:
+	$(Q)tests/support/deps.sh build check $(if $(filter 1,$(SANITIZE)),,guest)
+	$(Q)rm -f build/results
+	$(Q)$(if $(filter 1,$(SANITIZE)),,$(MAKE) -k stage-build; $(MAKE) -k stage-unit stage-core stage-wire;) \
+		$(MAKE) -k SANITIZE=1 stage-build; $(MAKE) -k SANITIZE=1 stage-unit stage-core stage-wire stage-fuzz; \
+		$(if $(filter 1,$(SANITIZE)),,$(MAKE) stage-guest;) tests/support/run-tests --sum build/results
 
-run_tests = RESULTS=$(B)/results LWNAT=$(CURDIR)/$(if $(filter 1,$(SANITIZE)),$(B)/)lwnat \
-	tests/support/run-tests -j $(TEST_JOBS)
+check-all:
+	$(Q)$(MAKE) lint
+	$(Q)$(MAKE) check FUZZ_SECONDS=60
 
-.PHONY: check-unit check-core check-wire
-check-unit check-core: check-%: all
+check-unit check-core check-wire: check-%: all
 	$(Q)$(MAKE) $(call tests_of,$*)
-	$(Q)$(run_tests) $(call tests_of,$*)
-check-wire: all
-	$(Q)$(MAKE) $(call tests_of,wire)
-	$(Q)$(run_tests) $(call tests_of,wire)
+	$(Q)$(MAKE) stage-$* RESULTS=
+
+check-fuzz:
+	$(Q)$(MAKE) SANITIZE=1 fuzz-bins
+	$(Q)$(MAKE) SANITIZE=1 stage-fuzz RESULTS=
+
+check-guest:
+	$(Q)tests/support/deps.sh build guest
+	$(Q)$(MAKE) all
+	$(Q)$(MAKE) stage-guest RESULTS=
+
+demo:
+	$(Q)tests/support/deps.sh build guest
+	$(Q)$(MAKE) all
+	$(Q)tests/guest/demo
+
+bench:
+	$(Q)tests/support/deps.sh build
+	$(Q)$(MAKE) all
+	$(Q)tests/bench/run
+
+# ---- the stages of 'make check' ----------------------------------------------------------------
+
+RESULTS ?= build/results
+FUZZ_SECONDS ?= 4
+jobs := $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(TEST_JOBS))
+scripts_of = $(sort $(wildcard tests/$(1)/*.test))
+run_tests = RESULTS=$(RESULTS) FUZZ_SECONDS=$(FUZZ_SECONDS) LWNAT=$(CURDIR)/$(if $(filter 1,$(SANITIZE)),$(B)/)lwnat \
+	tests/support/run-tests
+
+.PHONY: stage-build stage-unit stage-core stage-wire stage-fuzz stage-guest build-tests fuzz-bins
+build-tests: all $(foreach d,unit core wire,$(call tests_of,$(d))) $(if $(filter 1,$(SANITIZE)),$(fuzz_bins))
+fuzz-bins: $(fuzz_bins)
+
+# A tree that does not build is a failed test.
+stage-build:
+	$(Q)mkdir -p build; $(MAKE) $(jobs) build-tests || { echo "0 1 $(B)" >> $(RESULTS); false; }
+stage-unit stage-core stage-wire: stage-%:
+	$(Q)$(run_tests) -j $(TEST_JOBS) $(call tests_of,$*) $(if $(filter 1,$(SANITIZE)),,$(call scripts_of,$*))
+stage-fuzz:
+	$(Q)$(run_tests) -j $(TEST_JOBS) $(fuzz_bins)
+stage-guest:
+	$(Q)TEST_TIMEOUT=1800 $(run_tests) $(call scripts_of,guest)
+
+# 'make fuzz' hunts: clang's engine where there is a clang, else the driver of 'make check' for longer.
+#   make fuzz FUZZ=dns_msg FUZZ_SECONDS=600
+FUZZ ?= $(patsubst tests/fuzz/fuzz_%.c,%,$(fuzz_srcs))
+fuzz:
+	$(Q)MAKE='$(MAKE)' CLANG='$(CLANG)' FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/hunt $(FUZZ)
+
+# ---- the rest ----------------------------------------------------------------------------------
+
+.PHONY: lint
+lint:
+	$(Q)tests/support/lint
+
+.PHONY: install uninstall
+install: all
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1
+	install -m 755 lwnat $(DESTDIR)$(BINDIR)/lwnat
+	install -m 644 man/lwnat.1 $(DESTDIR)$(MANDIR)/man1/lwnat.1
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/lwnat $(DESTDIR)$(MANDIR)/man1/lwnat.1
+
+.PHONY: help
+help:
+	@echo 'make                ./lwnat'
+	@echo 'make demo           boots a Linux guest that uses the network; installs what is missing (Debian, Ubuntu)'
+	@echo 'make check          every test, plain and under sanitizers, and in real guests; installs what is missing'
+	@echo 'make check-unit, check-core, check-wire, check-fuzz, check-guest    one kind of them'
+	@echo 'make check-all      lint, and check with longer fuzzing'
+	@echo 'make fuzz           fuzzes with clang: FUZZ="name..." FUZZ_SECONDS=n for each'
+	@echo 'make bench          measures against the peers installed here'
+	@echo 'make lint           layout, layers, lengths, static analysis'
+	@echo 'make install        PREFIX=/usr/local DESTDIR='
+	@echo 'make uninstall, clean'
+	@echo
+	@echo 'SANITIZE=1  ASan and UBSan, built in build/san     V=1       show the commands'
+	@echo 'WERROR=0    warnings do not stop the build          LWIP_DIR= a source tree of lwIP 2.2.1 to use'
+	@echo 'CC CFLAGS CPPFLAGS LDFLAGS PKG_CONFIG as usual      TEST_JOBS=2 tests that run at a time'
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
@@ -184,8 +277,3 @@ clean:
 	@rm -f lwnat
 	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +
 
-.PHONY: check
-check:
-	$(Q)rm -f build/results build/san/results
-	$(Q)$(MAKE) -k check-unit check-core check-wire; $(MAKE) -k SANITIZE=1 check-unit check-core check-wire; \
-		cat build/results build/san/results > build/all-results; tests/support/run-tests --sum build/all-results

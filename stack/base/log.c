@@ -77,7 +77,8 @@ static void append(char text[TEXT_MAX], const char *what)
 	snprintf(text + len, TEXT_MAX - len, "%s", what);
 }
 
-static void emit(enum log_level level, int errnum, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void emit(enum log_level level, int errnum,
+						       const char *format, va_list args)
 {
 	char text[TEXT_MAX], line[LINE_MAX_LEN];
 	int saved_errno = errno;

@@ -20,7 +20,7 @@ struct dnsfwd_config {
 	struct subnet net4, net6; /* reverse zones that are ours */
 	const char *search; /* QEMU domainname=, also searched for guests' names; may be NULL */
 	/* A guest by its DHCP host name or by address: borrowed functions, called inside
-	 * dnsfwd_query(). */
+	 * dnsfwd_query(). Labels are lower case; both may be NULL: no guest has a name. */
 	bool (*name_to_addr)(void *ctx, const char *label, bool v6, struct addr *ret);
 	bool (*addr_to_name)(void *ctx, const struct addr *addr, char ret[64]);
 	void *ctx;
@@ -40,7 +40,9 @@ struct dnsfwd_pending {
 	bool over_tcp;
 	uint16_t question_len; /* bytes of the question as sent, kept to compare and to echo */
 	uint8_t question[DNSFWD_NAME_MAX + 4];
-	bool edns; /* the client sent an OPT record */
+	bool edns;      /* the client sent an OPT record */
+	bool dnssec_ok; /* and set DO in it */
+	uint16_t flags; /* the client's that a reply repeats */
 };
 
 struct dnsfwd_counters {

@@ -1,0 +1,156 @@
+#include "stack/host/host.h"
+
+#include "stack/host/host_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define EVENTS_PER_WAIT 256
+/* The outer poll is level-triggered: what is left after these comes in the loop's next turn, when
+ * guests and timers had theirs. */
+#define WAITS_PER_TURN 4
+
+static unsigned events_of(uint32_t epoll_events)
+{
+	unsigned events = 0;
+
+	if (epoll_events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP))
+		events |= HOST_READABLE;
+	if (epoll_events & (EPOLLOUT | EPOLLHUP))
+		events |= HOST_WRITABLE;
+	if (epoll_events & EPOLLERR)
+		events |= HOST_READABLE | HOST_ERROR; /* reading is what tells the errno */
+	return events;
+}
+
+static void tell(struct host *host, const struct epoll_event *event)
+{
+	uint32_t fd = (uint32_t)event->data.u64;
+	uint32_t life = (uint32_t)(event->data.u64 >> 32);
+	struct host_slot *slot = &host->slots[fd];
+
+	/* Closed by the handling of an earlier event of this batch, maybe opened anew. */
+	if (!(slot->flags & HOST_SLOT_OPEN) || slot->life != life)
+		return;
+	slot->flags &= (uint8_t)~HOST_SLOT_DRAINED;
+	if (event->events & EPOLLERR)
+		slot->flags |= HOST_SLOT_ERRORS;
+	host->config.event(host->config.ctx, slot->token, events_of(event->events));
+}
+
+/* 'status' needs no look: the worst that libuv can report here is a poll that found nothing. */
+static void on_epoll(uv_poll_t *poll, int status, int uv_events)
+{
+	struct host *host = poll->data;
+	struct epoll_event events[EVENTS_PER_WAIT];
+	bool told = false;
+
+	(void)status;
+	(void)uv_events;
+	for (int i = 0; i < WAITS_PER_TURN; i++) {
+		int n = epoll_wait(host->epoll_fd, events, EVENTS_PER_WAIT, 0);
+
+		for (int k = 0; k < n; k++)
+			tell(host, &events[k]);
+		told |= n > 0;
+		if (n < EVENTS_PER_WAIT)
+			break;
+	}
+	if (told)
+		host->config.turn_end(host->config.ctx);
+}
+
+static void host_free(struct host *host)
+{
+	host_batch_fini(&host->batch);
+	host_batch_fini(&host->listen_batch);
+	free(host->slots);
+	if (host->epoll_fd >= 0)
+		close(host->epoll_fd);
+	free(host);
+}
+
+int host_new(struct host **ret, uv_loop_t *loop, const struct host_config *config)
+{
+	struct host *host = calloc(1, sizeof(*host));
+	int r = -ENOMEM;
+
+	if (!host)
+		return r;
+	host->loop = loop;
+	host->config = *config;
+	host->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (host->epoll_fd < 0) {
+		r = -errno;
+		goto fail;
+	}
+	r = host_batch_init(&host->batch);
+	if (r < 0)
+		goto fail;
+	r = host_batch_init(&host->listen_batch);
+	if (r < 0)
+		goto fail;
+	r = uv_poll_init(loop, &host->poll, host->epoll_fd);
+	if (r < 0)
+		goto fail;
+	host->poll.data = host;
+	r = uv_poll_start(&host->poll, UV_READABLE, on_epoll);
+	if (r < 0) {
+		host_close(host);
+		return r;
+	}
+	*ret = host;
+	return 0;
+
+fail:
+	host_free(host);
+	return r;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	host_free(handle->data);
+}
+
+void host_close(struct host *host)
+{
+	if (!host)
+		return;
+	assert(host->listeners_n == 0);
+	for (unsigned i = 0; i < host->slots_n; i++) {
+		if (host->slots[i].flags & HOST_SLOT_OPEN)
+			host_unwatch_and_close(host, (int)i);
+	}
+	uv_close((uv_handle_t *)&host->poll, on_closed);
+	close(host->epoll_fd);
+	host->epoll_fd = -1;
+}
+
+const struct host_ops *host_ops(void)
+{
+	static const struct host_ops ops = {
+	    .tcp_dial = host_tcp_dial,
+	    .tcp_dial_service = host_tcp_dial_service,
+	    .tcp_connect_result = host_tcp_connect_result,
+	    .tcp_adopt = host_tcp_adopt,
+	    .tcp_read = host_tcp_read,
+	    .tcp_write = host_tcp_write,
+	    .tcp_shut_write = host_tcp_shut_write,
+	    .tcp_close = host_tcp_close,
+	    .udp_open = host_udp_open,
+	    .udp_send = host_udp_send,
+	    .ping_open = host_ping_open,
+	    .ping_send = host_ping_send,
+	    .recv = host_datagram_recv,
+	    .datagram_close = host_datagram_close,
+	};
+
+	return &ops;
+}
+
+unsigned host_handle_count(const struct host *host)
+{
+	return host->open_n;
+}

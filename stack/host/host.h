@@ -1,0 +1,40 @@
+/* The real host behind nat's host_ops.h: sockets of flows in one edge-triggered epoll set, which
+ * one libuv handle watches. One epoll_ctl() in a flow's life. */
+#ifndef LWNAT_HOST_HOST_H
+#define LWNAT_HOST_HOST_H
+
+#include "stack/base/addr.h"
+#include "stack/nat/host_ops.h"
+
+#include <stdint.h>
+#include <uv.h>
+
+struct host;
+
+struct host_config {
+	/* A handle has something to tell ('events': enum host_event): nat_host_event(). An event
+	 * may be told once too often, never once too seldom. Datagram handles are never told
+	 * HOST_WRITABLE: what they cannot send is dropped. */
+	void (*event)(void *ctx, uint64_t token, unsigned events);
+	/* A batch of events, accepted connections or datagrams has been told: the NAT may work and
+	 * the ports be flushed now. */
+	void (*turn_end)(void *ctx);
+	/* A guest has connected to a service of ours. 0 takes 'fd' over, a non-blocking stream
+	 * socket whose other end is the guest's flow; -errno refuses, and 'fd' stays the host's.
+	 * NULL: every service is refused. */
+	int (*service)(void *ctx, unsigned service, int fd, const struct endpoint *guest);
+	void *ctx;
+};
+
+/* 0, -ENOMEM, or the errno of epoll_create1(). */
+int host_new(struct host **ret, uv_loop_t *loop, const struct host_config *config);
+/* Closes all handles that are still open. Listeners (host_listen.h) must have been closed before.
+ * The memory goes when libuv has closed its handle: run the loop once more. NULL is fine. */
+void host_close(struct host *host);
+
+/* The operations; their 'ctx' is the struct host. */
+const struct host_ops *host_ops(void);
+/* Handles that are open now. */
+unsigned host_handle_count(const struct host *host);
+
+#endif

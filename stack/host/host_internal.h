@@ -1,0 +1,103 @@
+/* What the files of stack/host share among themselves. */
+#ifndef LWNAT_HOST_HOST_INTERNAL_H
+#define LWNAT_HOST_HOST_INTERNAL_H
+
+#include "stack/host/host.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#define HOST_BATCH_MAX 32 /* datagrams per recvmmsg() */
+
+#define HOST_STREAM_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+/* No EPOLLOUT: the kernel reports it after every datagram that has left, to nobody's use. */
+#define HOST_DATAGRAM_EVENTS (EPOLLIN | EPOLLET)
+
+enum host_slot_flag {
+	HOST_SLOT_OPEN = 1,
+	HOST_SLOT_ERRORS = 2, /* the error queue may hold something */
+	/* The receive queue has been seen empty and nothing was told since. What comes later is a
+	 * new edge, so receiving needs no system call to say -EAGAIN. */
+	HOST_SLOT_DRAINED = 4,
+};
+
+/* What is known about one handle. 'life' tells a descriptor from the next one with its number. */
+struct host_slot {
+	uint64_t token;
+	uint32_t life;
+	uint8_t flags; /* enum host_slot_flag */
+};
+
+/* Where received datagrams lie. Memory that no datagram was long enough for is never touched. */
+struct host_batch {
+	struct mmsghdr msgs[HOST_BATCH_MAX];
+	struct iovec iov[HOST_BATCH_MAX];
+	struct sockaddr_storage names[HOST_BATCH_MAX];
+	uint8_t *area;
+};
+
+struct host {
+	uv_poll_t poll; /* watches epoll_fd */
+	uv_loop_t *loop;
+	struct host_config config;
+	int epoll_fd;
+	struct host_slot *slots; /* by descriptor; entries beyond the highest one ever used: zero */
+	unsigned slots_n;
+	unsigned open_n;
+	unsigned listeners_n;
+	struct host_batch batch;
+	/* Listeners' own: NAT code that runs in their callback may receive from other handles. */
+	struct host_batch listen_batch;
+};
+
+/* host_slots.c: puts 'fd' into the epoll set. 0 or -errno; the descriptor stays the caller's then.
+ */
+int host_watch(struct host *host, int fd, uint64_t token, uint32_t epoll_events);
+/* The slot of an open handle. */
+struct host_slot *host_slot_of(struct host *host, int handle);
+/* Closes a handle, watched or not yet. */
+void host_unwatch_and_close(struct host *host, int handle);
+
+/* host_datagram.c */
+int host_batch_init(struct host_batch *batch);
+void host_batch_fini(struct host_batch *batch);
+/* recvmmsg() of up to 'max' datagrams into the batch from slot 'first' on; how many, or -errno. */
+int host_batch_receive(struct host_batch *batch, int fd, unsigned first, unsigned max);
+/* Options that every datagram socket of ours needs. 0 or -errno. */
+int host_datagram_prepare(int fd, bool v6);
+/* ICMP errors about what this socket sent are to be queued for it. 0 or -errno. */
+int host_datagram_want_errors(int fd, bool v6);
+struct host_datagram_out {
+	struct endpoint to;
+	uint8_t ttl; /* 0: the host's default */
+	const struct iovec *iov;
+	unsigned iov_n;
+};
+int host_datagram_send(int fd, const struct host_datagram_out *out);
+int host_datagram_recv(void *ctx, int handle, struct host_datagram *ret, unsigned max);
+void host_datagram_close(void *ctx, int handle);
+
+/* host_tcp.c */
+int host_tcp_dial(void *ctx, uint64_t token, const struct endpoint *to);
+int host_tcp_dial_service(void *ctx, uint64_t token, unsigned service,
+			  const struct endpoint *guest);
+int host_tcp_connect_result(void *ctx, int handle);
+int host_tcp_adopt(void *ctx, int handle, uint64_t token);
+ssize_t host_tcp_read(void *ctx, int handle, const struct iovec *iov, unsigned iov_n);
+ssize_t host_tcp_write(void *ctx, int handle, const struct iovec *iov, unsigned iov_n);
+int host_tcp_shut_write(void *ctx, int handle);
+void host_tcp_close(void *ctx, int handle, bool reset);
+
+/* host_udp.c */
+int host_udp_open(void *ctx, uint64_t token, bool v6);
+int host_udp_send(void *ctx, int handle, const struct endpoint *to, uint8_t ttl,
+		  const struct iovec *iov, unsigned iov_n);
+
+/* host_ping.c */
+int host_ping_open(void *ctx, uint64_t token, bool v6);
+int host_ping_send(void *ctx, int handle, const struct addr *to, uint8_t ttl,
+		   const struct iovec *iov, unsigned iov_n);
+
+#endif

@@ -1,0 +1,66 @@
+#include "stack/host/host_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int slots_grow(struct host *host, int fd)
+{
+	unsigned n = host->slots_n ? host->slots_n : 64;
+
+	if ((unsigned)fd < host->slots_n)
+		return 0;
+	while (n <= (unsigned)fd)
+		n *= 2;
+
+	struct host_slot *slots = realloc(host->slots, n * sizeof(*slots));
+
+	if (!slots)
+		return -ENOMEM;
+	memset(slots + host->slots_n, 0, (n - host->slots_n) * sizeof(*slots));
+	host->slots = slots;
+	host->slots_n = n;
+	return 0;
+}
+
+int host_watch(struct host *host, int fd, uint64_t token, uint32_t epoll_events)
+{
+	int r = slots_grow(host, fd);
+
+	if (r < 0)
+		return r;
+
+	struct host_slot *slot = &host->slots[fd];
+
+	assert(!(slot->flags & HOST_SLOT_OPEN));
+
+	struct epoll_event event = {.events = epoll_events};
+
+	slot->life++;
+	event.data.u64 = (uint64_t)slot->life << 32 | (uint32_t)fd;
+	if (epoll_ctl(host->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+		return -errno;
+	slot->token = token;
+	slot->flags = HOST_SLOT_OPEN;
+	host->open_n++;
+	return 0;
+}
+
+struct host_slot *host_slot_of(struct host *host, int handle)
+{
+	assert(handle >= 0 && (unsigned)handle < host->slots_n);
+	assert(host->slots[handle].flags & HOST_SLOT_OPEN);
+	return &host->slots[handle];
+}
+
+void host_unwatch_and_close(struct host *host, int handle)
+{
+	if ((unsigned)handle < host->slots_n && host->slots[handle].flags & HOST_SLOT_OPEN) {
+		host->slots[handle].flags = 0;
+		host->open_n--;
+	}
+	/* Nobody else holds the open file, so this takes it out of the epoll set too. */
+	close(handle);
+}

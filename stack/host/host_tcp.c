@@ -1,0 +1,148 @@
+#include "stack/host/host_internal.h"
+#include "stack/host/sockaddr.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+/* Best effort: a UNIX socket (a service's) knows neither. */
+static void prepare(int fd)
+{
+	int on = 1;
+
+	/* The guest's TCP has done its own gathering; a second Nagle here would only add delay. */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	/* Urgent data is carried as data (RFC 6093 section 5). */
+	setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
+}
+
+int host_tcp_dial(void *ctx, uint64_t token, const struct endpoint *to)
+{
+	struct host *host = ctx;
+	struct sockaddr_storage name;
+	socklen_t name_len = host_sockaddr_from(to, &name);
+
+	/* To connect() the unspecified address means the host's own loopback. */
+	if (addr_is_unspecified(&to->addr))
+		return -ENETUNREACH;
+
+	int fd = socket(name.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+	int r = 0;
+
+	if (fd < 0)
+		return -errno;
+	prepare(fd);
+	if (connect(fd, (struct sockaddr *)&name, name_len) < 0 && errno != EINPROGRESS)
+		r = -errno;
+	/* Not before connect(): a socket that is neither connecting nor connected counts as hung
+	 * up. */
+	if (r == 0)
+		r = host_watch(host, fd, token, HOST_STREAM_EVENTS);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+int host_tcp_dial_service(void *ctx, uint64_t token, unsigned service, const struct endpoint *guest)
+{
+	struct host *host = ctx;
+	int fds[2]; /* the flow's, the service's */
+	int r;
+
+	if (!host->config.service)
+		return -ECONNREFUSED;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
+		return -errno;
+	r = host_watch(host, fds[0], token, HOST_STREAM_EVENTS);
+	if (r == 0)
+		r = host->config.service(host->config.ctx, service, fds[1], guest);
+	if (r < 0) {
+		host_unwatch_and_close(host, fds[0]);
+		close(fds[1]);
+		return r;
+	}
+	return fds[0];
+}
+
+int host_tcp_connect_result(void *ctx, int handle)
+{
+	struct tcp_info info = {0};
+	socklen_t info_len = sizeof(info);
+	int error = 0;
+	socklen_t error_len = sizeof(error);
+
+	(void)ctx;
+	if (getsockopt(handle, SOL_SOCKET, SO_ERROR, &error, &error_len) < 0)
+		return -errno;
+	if (error)
+		return -error;
+	/* A socket pair has no such thing, and is connected. */
+	if (getsockopt(handle, IPPROTO_TCP, TCP_INFO, &info, &info_len) < 0)
+		return 0;
+	if (info.tcpi_state == TCP_SYN_SENT)
+		return -EINPROGRESS;
+	/* Only after an error that has already been fetched. */
+	if (info.tcpi_state == TCP_CLOSE)
+		return -ECONNABORTED;
+	return 0;
+}
+
+int host_tcp_adopt(void *ctx, int handle, uint64_t token)
+{
+	int flags = fcntl(handle, F_GETFL);
+
+	if (flags < 0)
+		return -errno;
+	if (!(flags & O_NONBLOCK) && fcntl(handle, F_SETFL, flags | O_NONBLOCK) < 0)
+		return -errno;
+	prepare(handle);
+	return host_watch(ctx, handle, token, HOST_STREAM_EVENTS);
+}
+
+static struct msghdr message_of(const struct iovec *iov, unsigned iov_n)
+{
+	/* No pieces would make a read return 0, which means FIN. */
+	assert(iov_n > 0);
+	return (struct msghdr){.msg_iov = (struct iovec *)iov,
+			       .msg_iovlen = iov_n < IOV_MAX ? iov_n : IOV_MAX};
+}
+
+ssize_t host_tcp_read(void *ctx, int handle, const struct iovec *iov, unsigned iov_n)
+{
+	struct msghdr msg = message_of(iov, iov_n);
+	ssize_t n = recvmsg(handle, &msg, MSG_DONTWAIT);
+
+	(void)ctx;
+	return n < 0 ? -errno : n;
+}
+
+ssize_t host_tcp_write(void *ctx, int handle, const struct iovec *iov, unsigned iov_n)
+{
+	struct msghdr msg = message_of(iov, iov_n);
+	ssize_t n = sendmsg(handle, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	(void)ctx;
+	return n < 0 ? -errno : n;
+}
+
+int host_tcp_shut_write(void *ctx, int handle)
+{
+	(void)ctx;
+	return shutdown(handle, SHUT_WR) < 0 ? -errno : 0;
+}
+
+void host_tcp_close(void *ctx, int handle, bool reset)
+{
+	if (reset) {
+		struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+
+		setsockopt(handle, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	}
+	host_unwatch_and_close(ctx, handle);
+}

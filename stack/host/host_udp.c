@@ -1,0 +1,41 @@
+#include "stack/host/host_internal.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+/* bytes; the kernel cuts it to net.core.rmem_max. A burst of 64 KiB datagrams must survive one turn
+ * of the loop. */
+#define RECEIVE_BUFFER (1 << 20)
+
+int host_udp_open(void *ctx, uint64_t token, bool v6)
+{
+	int fd =
+	    socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+	int size = RECEIVE_BUFFER;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = host_datagram_prepare(fd, v6);
+	if (r == 0)
+		r = host_datagram_want_errors(fd, v6);
+	if (r == 0) {
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+		r = host_watch(ctx, fd, token, HOST_DATAGRAM_EVENTS);
+	}
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+int host_udp_send(void *ctx, int handle, const struct endpoint *to, uint8_t ttl,
+		  const struct iovec *iov, unsigned iov_n)
+{
+	struct host_datagram_out out = {.to = *to, .ttl = ttl, .iov = iov, .iov_n = iov_n};
+
+	(void)ctx;
+	return host_datagram_send(handle, &out);
+}

@@ -10,9 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DHCPD_MSG_MIN 300  /* bytes of UDP payload: RFC 951's fixed size; shorter ones get lost */
-#define DHCPD_MSG_576 548  /* what every client takes: 576 less IP and UDP headers (RFC 2131 s. 2) \
-			    */
+#define DHCPD_MSG_MIN 300 /* bytes of UDP payload: RFC 951's fixed size; shorter ones get lost */
+/* What every client takes: 576 less IP and UDP headers (RFC 2131 section 2). */
+#define DHCPD_MSG_576 548
 #define DHCPD_MSG_MAX 1472 /* what fits an Ethernet frame in one piece */
 #define DHCPD_FLAG_BROADCAST 0x8000
 

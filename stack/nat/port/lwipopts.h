@@ -67,8 +67,7 @@
 #define TCP_SNDLOWAT (64 * 1024 - 1)
 #define TCP_OVERSIZE 0
 #define TCP_QUEUE_OOSEQ 1
-#define TCP_OOSEQ_MAX_BYTES (256 * 1024) /* out-of-order bytes kept per flow; copies of their own  \
-					  */
+#define TCP_OOSEQ_MAX_BYTES (256 * 1024) /* out-of-order bytes kept per flow, as copies */
 #define TCP_OOSEQ_MAX_PBUFS 256
 #define LWIP_TCP_TIMESTAMPS 0 /* lwIP echoes but does not check them: no PAWS, so better none */
 #define LWIP_TCP_SACK_OUT 0

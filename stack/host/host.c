@@ -20,6 +20,8 @@ static unsigned events_of(uint32_t epoll_events)
 		events |= HOST_READABLE;
 	if (epoll_events & (EPOLLOUT | EPOLLHUP))
 		events |= HOST_WRITABLE;
+	if (epoll_events & (EPOLLRDHUP | EPOLLHUP))
+		events |= HOST_EOF;
 	if (epoll_events & EPOLLERR)
 		events |= HOST_READABLE | HOST_ERROR; /* reading is what tells the errno */
 	return events;
@@ -34,9 +36,11 @@ static void tell(struct host *host, const struct epoll_event *event)
 	/* Closed by the handling of an earlier event of this batch, maybe opened anew. */
 	if (!(slot->flags & HOST_SLOT_OPEN) || slot->life != life)
 		return;
-	slot->flags &= (uint8_t)~HOST_SLOT_DRAINED;
+	slot->flags &= (uint8_t) ~(HOST_SLOT_DRAINED | HOST_SLOT_URGENT);
 	if (event->events & EPOLLERR)
 		slot->flags |= HOST_SLOT_ERRORS;
+	if (event->events & EPOLLPRI)
+		slot->flags |= HOST_SLOT_URGENT;
 	host->config.event(host->config.ctx, slot->token, events_of(event->events));
 }
 

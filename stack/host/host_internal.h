@@ -11,7 +11,7 @@
 
 #define HOST_BATCH_MAX 32 /* datagrams per recvmmsg() */
 
-#define HOST_STREAM_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+#define HOST_STREAM_EVENTS (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET)
 /* No EPOLLOUT: the kernel reports it after every datagram that has left, to nobody's use. */
 #define HOST_DATAGRAM_EVENTS (EPOLLIN | EPOLLET)
 
@@ -21,6 +21,9 @@ enum host_slot_flag {
 	/* The receive queue has been seen empty and nothing was told since. What comes later is a
 	 * new edge, so receiving needs no system call to say -EAGAIN. */
 	HOST_SLOT_DRAINED = 4,
+	/* Urgent data is in the receive queue: a read stops at its mark, so that one which comes
+	 * short does not mean an empty queue. */
+	HOST_SLOT_URGENT = 8,
 };
 
 /* What is known about one handle. 'life' tells a descriptor from the next one with its number. */
@@ -55,6 +58,8 @@ struct host {
 /* host_slots.c: puts 'fd' into the epoll set. 0 or -errno; the descriptor stays the caller's then.
  */
 int host_watch(struct host *host, int fd, uint64_t token, uint32_t epoll_events);
+/* What is true of an open stream handle now is told again, as if it were news. */
+void host_tell_again(struct host *host, int handle);
 /* The slot of an open handle. */
 struct host_slot *host_slot_of(struct host *host, int handle);
 /* Closes a handle, watched or not yet. */

@@ -25,6 +25,14 @@ static int slots_grow(struct host *host, int fd)
 	return 0;
 }
 
+static struct epoll_event event_of(const struct host_slot *slot, int fd, uint32_t epoll_events)
+{
+	struct epoll_event event = {.events = epoll_events};
+
+	event.data.u64 = (uint64_t)slot->life << 32 | (uint32_t)fd;
+	return event;
+}
+
 int host_watch(struct host *host, int fd, uint64_t token, uint32_t epoll_events)
 {
 	int r = slots_grow(host, fd);
@@ -35,11 +43,10 @@ int host_watch(struct host *host, int fd, uint64_t token, uint32_t epoll_events)
 	struct host_slot *slot = &host->slots[fd];
 
 	assert(!(slot->flags & HOST_SLOT_OPEN));
-
-	struct epoll_event event = {.events = epoll_events};
-
 	slot->life++;
-	event.data.u64 = (uint64_t)slot->life << 32 | (uint32_t)fd;
+
+	struct epoll_event event = event_of(slot, fd, epoll_events);
+
 	if (epoll_ctl(host->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
 		return -errno;
 	slot->token = token;
@@ -53,6 +60,13 @@ struct host_slot *host_slot_of(struct host *host, int handle)
 	assert(handle >= 0 && (unsigned)handle < host->slots_n);
 	assert(host->slots[handle].flags & HOST_SLOT_OPEN);
 	return &host->slots[handle];
+}
+
+void host_tell_again(struct host *host, int handle)
+{
+	struct epoll_event event = event_of(host_slot_of(host, handle), handle, HOST_STREAM_EVENTS);
+
+	epoll_ctl(host->epoll_fd, EPOLL_CTL_MOD, handle, &event);
 }
 
 void host_unwatch_and_close(struct host *host, int handle)

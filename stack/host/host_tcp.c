@@ -115,11 +115,15 @@ static struct msghdr message_of(const struct iovec *iov, unsigned iov_n)
 
 ssize_t host_tcp_read(void *ctx, int handle, const struct iovec *iov, unsigned iov_n)
 {
+	struct host *host = ctx;
 	struct msghdr msg = message_of(iov, iov_n);
 	ssize_t n = recvmsg(handle, &msg, MSG_DONTWAIT);
 
-	(void)ctx;
-	return n < 0 ? -errno : n;
+	if (n < 0)
+		return -errno;
+	if (n > 0 && host_slot_of(host, handle)->flags & HOST_SLOT_URGENT)
+		host_tell_again(host, handle);
+	return n;
 }
 
 ssize_t host_tcp_write(void *ctx, int handle, const struct iovec *iov, unsigned iov_n)

@@ -6,6 +6,7 @@
 #   the cache   ${XDG_CACHE_HOME:-~/.cache}/lwnat, or build/cache where that cannot be written
 #   a mirror    of Debian or Ubuntu: the one this system's apt uses, then Debian's own
 #   upstream    the project's release archive
+#   $LWIP_URL   instead of the last two: an http:, https: or file: URL of either archive
 #
 # An archive is used only if its content matches SRC_SHA256, whoever served it. Nothing on the system
 # is changed and no package list is touched.
@@ -31,7 +32,6 @@ fail() {
 	exit 1
 }
 
-# Names in the environment differ between users' and root's shells, so HOME may be missing.
 choose_cache() {
 	cache=${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/lwnat
 	if ! mkdir -p "$cache" 2>/dev/null || [ ! -w "$cache" ]; then
@@ -88,6 +88,12 @@ unpack() {
 # fetch URL FILE: quietly, with whichever client the system has.
 fetch() {
 	rm -f "$2"
+	case $1 in
+	file://*)
+		cp "${1#file://}" "$2" 2>"$work/fetch.log"
+		return
+		;;
+	esac
 	if [ -x /usr/lib/apt/apt-helper ]; then
 		# As root apt would drop to a user who cannot write here.
 		if /usr/lib/apt/apt-helper -o APT::Sandbox::User=root -o Acquire::Retries=2 download-file "$1" "$2" \
@@ -112,6 +118,10 @@ apt_mirrors() {
 }
 
 urls() {
+	if [ -n "${LWIP_URL:-}" ]; then
+		echo "$LWIP_URL"
+		return
+	fi
 	for mirror in $(apt_mirrors) http://deb.debian.org/debian; do
 		case $mirror in
 		*ubuntu*) echo "$mirror/pool/universe/l/lwip/$TARBALL" ;;

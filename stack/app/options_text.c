@@ -29,17 +29,41 @@ static void print_wrapped(FILE *out, const char *text)
 	fputc('\n', out);
 }
 
-static void print_unserved(FILE *out, const char *dashes, const char *end)
+/* roff reads '\' and a leading '.' or ''' as its own; '-' would become a hyphen. */
+static void print_roff(FILE *out, const char *text)
+{
+	for (; *text != '\0'; text++) {
+		if (*text == '\\')
+			fputs("\\e", out);
+		else if (*text == '-')
+			fputs("\\-", out);
+		else if (*text == '\'')
+			fputs("\\(aq", out);
+		else if (*text == '"')
+			fputs("\\(dq", out);
+		else
+			fputc(*text, out);
+	}
+}
+
+/* Calls 'print' with each name, ", " between them. */
+static void print_unserved(FILE *out, const char *dashes, void (*print)(FILE *out, const char *))
 {
 	const char *separator = "";
 
 	for (unsigned i = 0; i < option_rows_n; i++) {
 		if (!option_rows[i].name || option_rows[i].set)
 			continue;
-		fprintf(out, "%s%s%s", separator, dashes, option_rows[i].name);
+		fputs(separator, out);
+		print(out, dashes);
+		print(out, option_rows[i].name);
 		separator = ", ";
 	}
-	fputs(end, out);
+}
+
+static void print_plain(FILE *out, const char *text)
+{
+	fputs(text, out);
 }
 
 static void print_help_row(FILE *out, const struct option_row *row)
@@ -76,24 +100,8 @@ void options_print_help(FILE *out)
 	      "last counts, unless it may be repeated. QEMU's words not served yet by this\n"
 	      "version:\n      ",
 	      out);
-	print_unserved(out, "", "\n");
-}
-
-/* roff reads '\' and a leading '.' or ''' as its own; '-' would become a hyphen. */
-static void print_roff(FILE *out, const char *text)
-{
-	for (; *text != '\0'; text++) {
-		if (*text == '\\')
-			fputs("\\e", out);
-		else if (*text == '-')
-			fputs("\\-", out);
-		else if (*text == '\'')
-			fputs("\\(aq", out);
-		else if (*text == '"')
-			fputs("\\(dq", out);
-		else
-			fputc(*text, out);
-	}
+	print_unserved(out, "", print_plain);
+	fputc('\n', out);
 }
 
 static void print_man_row(FILE *out, const struct option_row *row)
@@ -133,6 +141,6 @@ void options_print_man(FILE *out)
 		}
 	}
 	fputs(".SS Words of QEMU not served yet by this version\n", out);
-	print_unserved(out, "\\-\\-", ".\n");
-	fputs("Each is refused by name, as an option and in\n.BR \\-\\-netdev .\n", out);
+	print_unserved(out, "--", print_roff);
+	fputs(".\nEach is refused by name, as an option and in\n.BR \\-\\-netdev .\n", out);
 }

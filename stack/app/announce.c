@@ -1,0 +1,101 @@
+#include "stack/app/announce.h"
+
+#include <string.h>
+
+static void say_qemu(FILE *out, const struct announcement *a)
+{
+	const char *id = a->options->netdev[0] ? a->options->netdev : "net0";
+	char path[2 * OPTIONS_PATH_MAX], id_escaped[2 * OPTIONS_NAME_MAX];
+
+	if (qemu_escape(a->socket_path, path, sizeof(path)) < 0 ||
+	    qemu_escape(id, id_escaped, sizeof(id_escaped)) < 0)
+		return;
+	if (a->qemu.major == 0)
+		fputs("for QEMU 7.2 and newer (none was found here):\n", out);
+	else if (a->qemu.major < 7 || (a->qemu.major == 7 && a->qemu.minor < 2))
+		fprintf(out, "QEMU %d.%d is too old for -netdev stream; for 7.2 and newer:\n",
+			a->qemu.major, a->qemu.minor);
+	else
+		fprintf(out, "for QEMU %d.%d:\n", a->qemu.major, a->qemu.minor);
+	fprintf(out,
+		"  -netdev stream,id=%s,server=off,addr.type=unix,addr.path=%s%s -device "
+		"virtio-net-pci,netdev=%s",
+		id_escaped, path, qemu_reconnect_words(a->qemu), id_escaped);
+	if (a->options->mtu != 1500)
+		fprintf(out, ",host_mtu=%u", a->options->mtu);
+	fputc('\n', out);
+}
+
+static void say_addresses(FILE *out, const struct options *o)
+{
+	char text[ADDR_TEXT_MAX];
+
+	fprintf(out, "net %s/%u", addr_format(&o->net.addr, text), o->net.prefix_len);
+	if (o->net_by_class)
+		fprintf(out, " (no length was given: /%u is what QEMU takes)", o->net.prefix_len);
+	fprintf(out, "\ngateway %s%s\n", addr_format(&o->host, text),
+		o->restrict_guests    ? " (restricted: leads nowhere)"
+		: o->no_host_loopback ? ""
+				      : " (this host's own services too)");
+	fprintf(out, "dns %s%s\n", addr_format(&o->dns, text),
+		o->restrict_guests ? " (restricted: not served)"
+		: o->dns_is_ours   ? ""
+				   : " (outside of the net: not lwnat's)");
+	fprintf(out, "dhcp from %s\n", addr_format(&o->dhcpstart, text));
+}
+
+/* "PORT" or "PORT-PORT" */
+static void say_ports(FILE *out, uint16_t first, uint16_t n)
+{
+	fprintf(out, ":%u", first);
+	if (n > 1)
+		fprintf(out, "-%u", first + n - 1);
+}
+
+static void say_addr(FILE *out, const struct addr *addr)
+{
+	char text[ADDR_TEXT_MAX];
+
+	fprintf(out, addr_is_v4(addr) ? "%s" : "[%s]", addr_format(addr, text));
+}
+
+static void say_forward(FILE *out, const struct options *o, const struct hostfwd_rule *rule)
+{
+	struct hostfwd_rule wide = *rule;
+	char text[HOSTFWD_TEXT_MAX];
+
+	fputs(rule->proto == HOSTFWD_UDP ? "udp " : "tcp ", out);
+	if (rule->host_addr_given)
+		say_addr(out, &rule->host_addr);
+	else
+		fputs("localhost", out);
+	say_ports(out, rule->host_port, rule->ports_n);
+	fputs(" -> ", out);
+	say_addr(out, &rule->guest_addr);
+	say_ports(out, rule->guest_port, rule->ports_n);
+	if (!rule->host_addr_given) {
+		wide.host_addr_given = true;
+		wide.host_addr = addr_v4(0);
+		fprintf(out, " (bound to localhost only; for all interfaces write %s)",
+			hostfwd_format(&wide, text));
+	}
+	if (!subnet_contains(&o->net, &rule->guest_addr))
+		fputs(" (outside of the net: only a guest set to that address by hand is reached)",
+		      out);
+	fputc('\n', out);
+}
+
+void announce(FILE *out, const struct announcement *a)
+{
+	const struct options *o = a->options;
+
+	if (a->socket_path)
+		say_qemu(out, a);
+	say_addresses(out, o);
+	for (unsigned i = 0; i < o->hostfwd.n; i++)
+		say_forward(out, o, &o->hostfwd.rule[i]);
+	if (a->ping_forbidden)
+		fputs("ping to outside needs sysctl net.ipv4.ping_group_range=\"0 2147483647\" on "
+		      "this host\n",
+		      out);
+}

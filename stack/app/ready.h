@@ -1,0 +1,9 @@
+/* Telling whoever started lwnat that guests can connect now. */
+#ifndef LWNAT_APP_READY_H
+#define LWNAT_APP_READY_H
+
+/* "ready" on standard output and on 'fd' (-1: none), which is closed, and READY=1 to the service
+ * manager when $NOTIFY_SOCKET names one (sd_notify(3)). */
+void ready_tell(int fd);
+
+#endif

@@ -17,6 +17,8 @@ passed=0
 failed=0
 pids=()
 work=
+sockets=
+nettool=
 
 end_all() {
 	local pid
@@ -41,13 +43,15 @@ set_up() {
 	command -v qemu-system-x86_64 >/dev/null || die "no qemu-system-x86_64: install the package qemu-system-x86"
 	[ "${GUEST_NAT:-lwnat}" != lwnat ] || [ -x "$lwnat" ] || die "no program under test at $lwnat"
 	work=$(mktemp -d "${TMPDIR:-/tmp}/lwnat-guest.XXXXXX")
+	sockets=$work
+	nettool=$image/nettool
 	trap end_all EXIT
 	trap 'exit 1' INT TERM HUP
 	ssh-keygen -q -t ed25519 -N '' -C guest-test -f "$work/key" </dev/null || die "ssh-keygen failed"
 }
 
 nettool() {
-	"$image/nettool" "$@"
+	"$nettool" "$@"
 }
 
 free_port() {
@@ -116,7 +120,7 @@ finish() {
 	exit
 }
 
-# Starts a network whose guests connect to $work/NAME.sock. USER is what would follow 'user,' for QEMU, or
+# Starts a network whose guests connect to $sockets/NAME.sock. USER is what would follow 'user,' for QEMU, or
 # nothing; what comes after it are lwnat's own options. The pid goes to $nat_pid.
 nat_start() { # NAME USER [OPTION...]
 	local name=$1 user=$2
@@ -125,15 +129,15 @@ nat_start() { # NAME USER [OPTION...]
 	slirp)
 		background "$work/$name.nat.log" qemu-system-x86_64 -M none -display none -monitor none -serial none \
 			-netdev "user,id=u${user:+,$user}" \
-			-netdev "stream,id=s,server=on,addr.type=unix,addr.path=$work/$name.sock" \
+			-netdev "stream,id=s,server=on,addr.type=unix,addr.path=$sockets/$name.sock" \
 			-netdev hubport,hubid=0,id=h0,netdev=u -netdev hubport,hubid=0,id=h1,netdev=s
 		nat_pid=$last_pid
-		wait_for 20 test -S "$work/$name.sock" || nat_failed "$name"
+		wait_for 20 test -S "$sockets/$name.sock" || nat_failed "$name"
 		;;
 	*)
 		# shellcheck disable=SC2016 # the inner shell's words
 		background "$work/$name.nat.log" bash -c 'exec 3>"$1"; shift; exec "$@"' ready "$work/$name.ready" \
-			"${as_user[@]}" "$lwnat" --netdev "user,id=net0${user:+,$user}" --socket "$work/$name.sock" --ready-fd 3 "$@"
+			"${as_user[@]}" "$lwnat" --netdev "user,id=net0${user:+,$user}" --socket "$sockets/$name.sock" --ready-fd 3 "$@"
 		nat_pid=$last_pid
 		wait_for 20 nat_is_ready_or_dead "$name" "$nat_pid"
 		[ -s "$work/$name.ready" ] || nat_failed "$name"
@@ -223,9 +227,9 @@ guest_kill() { # PID
 	wait "$1" 2>/dev/null
 }
 
-# A web server on the host's loopback with a CGI that answers with the sha256 of what is posted to it.
-# Its folder is $work/www, its port goes to $web_port.
-web_start() {
+# A web server with a CGI that answers with the sha256 of what is posted to it. Its folder is $work/www, its
+# port goes to $web_port.
+web_start() { # ADDRESS
 	mkdir -p "$work/www/cgi-bin"
 	echo 'hello from the host' >"$work/www/index.html"
 	cat >"$work/www/cgi-bin/sum" <<-'CGI'
@@ -235,7 +239,7 @@ web_start() {
 	CGI
 	chmod 755 "$work/www/cgi-bin/sum"
 	web_port=$(free_port)
-	background "$work/web.log" busybox httpd -f -p "127.0.0.1:$web_port" -h "$work/www"
+	background "$work/web.log" busybox httpd -f -p "$1:$web_port" -h "$work/www"
 }
 
 # A file of SIZE MiB below $work/www; its sha256 is printed. Random, but text: busybox's wget posts a file as a string.
@@ -247,7 +251,19 @@ web_file() { # NAME SIZE
 # A name server on the host's loopback that knows upstream.test; its port goes to $dns_port.
 dns_start() {
 	dns_port=$(free_port)
-	background "$work/dns.log" "$image/nettool" dns 127.0.0.1 "$dns_port" upstream.test 192.0.2.77
+	background "$work/dns.log" "$nettool" dns 127.0.0.1 "$dns_port" upstream.test 192.0.2.77
+}
+
+# Succeeds when each of these TCP ports is listened on, and only on 127.0.0.1 and ::1.
+listens_on_loopback() { # PORT...
+	local port found
+	for port in "$@"; do
+		found=$(awk -v port="$(printf '%04X' "$port")" '$4 == "0A" && $2 ~ ":" port "$" { print $2 }' \
+			/proc/net/tcp /proc/net/tcp6 2>/dev/null)
+		echo "$port: $found"
+		[ -n "$found" ] || return 1
+		! grep -qvE '^(0100007F|00000000000000000000000001000000):' <<<"$found" || return 1
+	done
 }
 
 http_get() { # PORT [PATH]

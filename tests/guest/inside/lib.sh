@@ -63,7 +63,7 @@ fetch_sum() { # URL SHA256
 
 # Posts FILE to a host's CGI that answers with the sha256 of what arrived.
 post_sum() { # URL FILE
-	[ "$(timeout 60 wget -q -O - --post-file "$2" "$1")" = "$(sum "$2")" ]
+	[ -s "$2" ] && [ "$(timeout 60 wget -q -O - --post-file "$2" "$1")" = "$(sum "$2")" ]
 }
 
 # Succeeds when connecting is refused, and within 5 s: a guest that must wait for a time-out sees minutes.

@@ -108,6 +108,7 @@ all_ldflags := $(harden_ld) $(LDFLAGS)
 
 .PHONY: all
 all: $(program) $(if $(main_src),,$(libs))
+	@:
 
 ifneq ($(main_src),)
 $(B)/lwnat: $(call objs_of,$(main_src)) $(libs)
@@ -187,26 +188,26 @@ check-all:
 	$(Q)$(MAKE) check FUZZ_SECONDS=60
 
 check-unit check-core check-wire: check-%: all
-	$(Q)$(MAKE) $(call tests_of,$*)
+	$(Q)$(MAKE) $(jobs) $(call tests_of,$*)
 	$(Q)$(MAKE) stage-$* RESULTS=
 
 check-fuzz:
-	$(Q)$(MAKE) SANITIZE=1 fuzz-bins
+	$(Q)$(MAKE) $(jobs) SANITIZE=1 fuzz-bins
 	$(Q)$(MAKE) SANITIZE=1 stage-fuzz RESULTS=
 
 check-guest:
 	$(Q)tests/support/deps.sh build guest
-	$(Q)$(MAKE) all
+	$(Q)$(MAKE) $(jobs) all
 	$(Q)$(MAKE) stage-guest RESULTS=
 
 demo:
 	$(Q)tests/support/deps.sh build guest
-	$(Q)$(MAKE) all
+	$(Q)$(MAKE) $(jobs) all
 	$(Q)tests/guest/demo
 
 bench:
 	$(Q)tests/support/deps.sh build
-	$(Q)$(MAKE) all
+	$(Q)$(MAKE) $(jobs) all
 	$(Q)tests/bench/run
 
 # ---- the stages of 'make check' ----------------------------------------------------------------

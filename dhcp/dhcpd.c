@@ -93,6 +93,7 @@ static void put_configuration(struct composer *c)
 	const struct dhcpd_request *request = &c->x->request;
 	for (unsigned i = 0; i < sizeof(always); i++)
 		put_value(c, always[i]);
+	c->writer.spread = true;
 	for (unsigned i = 0; i < request->params_n; i++)
 		put_value(c, request->params[i]);
 	for (unsigned code = 1; code < DHCPD_OPT_END; code++) {
@@ -304,6 +305,13 @@ static enum dhcpd_verdict on_release(struct exchange *x)
 	return DHCPD_RELEASED;
 }
 
+static bool is_host_of(const struct subnet *net, const struct addr *addr)
+{
+	struct addr base = subnet_base(net);
+	return subnet_contains(net, addr) && !addr_eq(&base, addr) &&
+	       !subnet_is_broadcast(net, addr);
+}
+
 /* RFC 2131 section 4.3.5: no lease is looked up or made, but the answer must go into our net, where
  * the options are true. */
 static enum dhcpd_verdict on_inform(struct exchange *x)
@@ -311,7 +319,7 @@ static enum dhcpd_verdict on_inform(struct exchange *x)
 	struct addr to = addr_v4(x->request.ciaddr);
 	if (x->request.ciaddr == 0)
 		to = *x->src;
-	if (!subnet_contains(&x->server->net, &to) || subnet_is_broadcast(&x->server->net, &to))
+	if (!is_host_of(&x->server->net, &to))
 		return DHCPD_IGNORED;
 	write_reply(x, DHCPD_INFORM, NULL);
 	x->reply->to = to;
@@ -370,13 +378,6 @@ enum dhcpd_verdict dhcpd_input(struct dhcpd *server, struct wire_in request, con
 }
 
 /* ---- set-up and look-up */
-
-static bool is_host_of(const struct subnet *net, const struct addr *addr)
-{
-	struct addr base = subnet_base(net);
-	return subnet_contains(net, addr) && !addr_eq(&base, addr) &&
-	       !subnet_is_broadcast(net, addr);
-}
 
 static bool config_is_sane(const struct dhcpd_config *config)
 {

@@ -252,16 +252,32 @@ void dhcpd_writer_begin(struct dhcpd_writer *writer, uint8_t *start, size_t payl
 		dhcpd_writer_put(writer, DHCPD_OPT_OVERLOAD, &free_fields, 1);
 }
 
+static size_t room_in(const struct wire_out *field)
+{
+	return (size_t)(field->end - field->at);
+}
+
+/* The field that an option of 'len' bytes goes to, or NULL. */
+static struct wire_out *field_for(struct dhcpd_writer *writer, size_t len)
+{
+	struct wire_out *best = NULL;
+	for (unsigned i = 0; i < writer->fields_n; i++) {
+		struct wire_out *field = &writer->fields[i];
+		if (room_in(field) < len)
+			continue;
+		if (!writer->spread)
+			return field;
+		if (!best || room_in(field) < room_in(best))
+			best = field;
+	}
+	return best;
+}
+
 void dhcpd_writer_put(struct dhcpd_writer *writer, uint8_t code, const void *value, size_t len)
 {
 	const uint8_t *from = value;
 	size_t pieces = len ? (len + OPTION_LEN_MAX - 1) / OPTION_LEN_MAX : 1;
-	struct wire_out *out = NULL;
-	for (unsigned i = 0; i < writer->fields_n && !out; i++) {
-		struct wire_out *field = &writer->fields[i];
-		if ((size_t)(field->end - field->at) >= len + 2 * pieces)
-			out = field;
-	}
+	struct wire_out *out = field_for(writer, len + 2 * pieces);
 	if (!out) {
 		writer->lost = true;
 		return;
@@ -292,8 +308,7 @@ size_t dhcpd_writer_end(struct dhcpd_writer *writer)
 		wire_put_u8(field, DHCPD_OPT_END);
 	}
 	for (unsigned i = 1; i < writer->fields_n; i++)
-		wire_put_zero(&writer->fields[i],
-			      (size_t)(writer->fields[i].end - writer->fields[i].at));
+		wire_put_zero(&writer->fields[i], room_in(&writer->fields[i]));
 	struct wire_out *options = &writer->fields[0];
 	size_t len = (size_t)(options->at - writer->start);
 	if (len < DHCPD_MSG_MIN) {

@@ -108,14 +108,16 @@ struct dhcpd_reply_head {
 	const char *sname, *file; /* NULL or too long: left empty */
 };
 
-/* A reply being written. Options go where there is room: the options field first, then the fields
+/* A reply being written. Options go to the first field with room: the options field, then those
  * that were made free for them. */
 struct dhcpd_writer {
 	struct wire_out fields[3]; /* options, file, sname */
 	unsigned fields_n;
 	size_t payload_max;
 	uint8_t *start;
-	bool lost; /* an option did not fit */
+	bool spread; /* set by the caller: fill the fullest field that has room, to keep the options
+			field for the long ones */
+	bool lost;   /* an option did not fit */
 };
 
 /* 'payload_max' is at least DHCPD_MSG_MIN, and there are that many bytes at 'start'. 'overload':

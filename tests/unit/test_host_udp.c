@@ -1,0 +1,595 @@
+#include "tests/support/host_fixture.h"
+#include "tests/support/netns.h"
+
+#include "stack/base/checksum.h"
+#include "stack/base/wire.h"
+#include "stack/host/sockaddr.h"
+
+#include <check.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define TUN_ADDR 0x0a090001u    /* 10.9.0.1, ours */
+#define FAR_ADDR 0x0a090002u    /* behind the TUN device */
+#define ROUTER_ADDR 0x0a090063u /* who reports errors there */
+
+static int send_bytes(struct host_fixture *f, int handle, const struct endpoint *to,
+		      const void *bytes, size_t len)
+{
+	struct iovec iov = {(void *)bytes, len};
+
+	return f->ops->udp_send(f->host, handle, to, 0, &iov, 1);
+}
+
+static struct endpoint receive_from(int fd, void *ret, size_t len, size_t *ret_n)
+{
+	struct sockaddr_storage name;
+	socklen_t name_len = sizeof(name);
+	struct endpoint from = {0};
+	ssize_t n = recvfrom(fd, ret, len, 0, (struct sockaddr *)&name, &name_len);
+
+	ck_assert_int_ge(n, 0);
+	ck_assert(host_sockaddr_to(&name, name_len, &from));
+	*ret_n = (size_t)n;
+	return from;
+}
+
+static void send_to(int fd, const struct endpoint *to, const void *bytes, size_t len)
+{
+	struct sockaddr_storage name;
+	socklen_t name_len = host_sockaddr_from(to, &name);
+
+	ck_assert_int_eq(sendto(fd, bytes, len, 0, (struct sockaddr *)&name, name_len),
+			 (ssize_t)len);
+}
+
+START_TEST(test_datagrams_go_out_and_answers_come_back)
+{
+	struct host_fixture f;
+	struct host_datagram got[4];
+	struct endpoint at, from;
+	char text[16] = {0};
+	size_t len;
+
+	if (_i && !loopback_v6_available())
+		return;
+
+	int peer = loopback_socket(SOCK_DGRAM, _i, &at);
+
+	host_fixture_open(&f);
+
+	int handle = f.ops->udp_open(f.host, 5, _i);
+	struct iovec pieces[3] = {{"ab", 2}, {"", 0}, {"cde", 3}};
+
+	ck_assert_int_ge(handle, 0);
+	ck_assert_int_eq(f.ops->udp_send(f.host, handle, &at, 0, pieces, 3), 0);
+	from = receive_from(peer, text, sizeof(text), &len);
+	ck_assert_uint_eq(len, 5);
+	ck_assert_str_eq(text, "abcde");
+	ck_assert(addr_eq(&from.addr, &at.addr));
+	send_to(peer, &from, "answer", 6);
+	send_to(peer, &from, "", 0);
+	ck_assert_uint_eq(host_fixture_wait(&f, 5, HOST_READABLE), HOST_READABLE);
+	ck_assert_int_eq(f.ops->recv(f.host, handle, got, 4), 2);
+	ck_assert_int_eq(got[0].kind, HOST_DATAGRAM_DATA);
+	ck_assert(endpoint_eq(&got[0].peer, &at));
+	ck_assert_uint_eq(got[0].len, 6);
+	ck_assert_int_eq(memcmp(got[0].bytes, "answer", 6), 0);
+	ck_assert_uint_eq(got[1].len, 0);
+	ck_assert(endpoint_eq(&got[1].peer, &at));
+	ck_assert_int_eq(f.ops->recv(f.host, handle, got, 4), -EAGAIN);
+	f.ops->datagram_close(f.host, handle);
+	ck_assert_uint_eq(host_handle_count(f.host), 0);
+	host_fixture_close(&f);
+	close(peer);
+}
+END_TEST
+
+START_TEST(test_longest_datagrams_pass_both_ways)
+{
+	struct host_fixture f;
+	struct host_datagram got;
+	struct endpoint at, from;
+	static uint8_t out[65508], in[65508];
+	size_t len;
+
+	if (_i && !loopback_v6_available())
+		return;
+
+	int peer = loopback_socket(SOCK_DGRAM, _i, &at);
+
+	for (size_t i = 0; i < sizeof(out); i++)
+		out[i] = (uint8_t)(i * 31 + (i >> 8));
+	host_fixture_open(&f);
+
+	int handle = f.ops->udp_open(f.host, 1, _i);
+
+	ck_assert_int_eq(send_bytes(&f, handle, &at, out, 65507), 0);
+	from = receive_from(peer, in, sizeof(in), &len);
+	ck_assert_uint_eq(len, 65507);
+	ck_assert_int_eq(memcmp(in, out, len), 0);
+	send_to(peer, &from, out, 65507);
+	host_fixture_wait(&f, 1, HOST_READABLE);
+	ck_assert_int_eq(f.ops->recv(f.host, handle, &got, 1), 1);
+	ck_assert_uint_eq(got.len, 65507);
+	ck_assert_int_eq(memcmp(got.bytes, out, got.len), 0);
+	if (!_i)
+		ck_assert_int_eq(send_bytes(&f, handle, &at, out, 65508), -EMSGSIZE);
+	f.ops->datagram_close(f.host, handle);
+	host_fixture_close(&f);
+	close(peer);
+}
+END_TEST
+
+START_TEST(test_closed_port_is_told_as_port_unreachable)
+{
+	struct host_fixture f;
+	struct host_datagram got[4];
+	struct endpoint at;
+
+	if (_i && !loopback_v6_available())
+		return;
+	close(loopback_socket(SOCK_DGRAM, _i, &at));
+	host_fixture_open(&f);
+
+	int handle = f.ops->udp_open(f.host, 1, _i);
+
+	ck_assert_int_eq(send_bytes(&f, handle, &at, "hello?", 6), 0);
+	ck_assert(host_fixture_wait(&f, 1, HOST_ERROR) & HOST_READABLE);
+	ck_assert_int_eq(f.ops->recv(f.host, handle, got, 4), 1);
+	ck_assert_int_eq(got[0].kind, HOST_DATAGRAM_ERROR);
+	ck_assert(endpoint_eq(&got[0].peer, &at));
+	ck_assert_uint_eq(got[0].icmp_type, _i ? 1 : 3);
+	ck_assert_uint_eq(got[0].icmp_code, _i ? 4 : 3);
+	ck_assert_uint_eq(got[0].icmp_info, 0);
+	ck_assert(addr_eq(&got[0].offender, &at.addr));
+	ck_assert_uint_eq(got[0].len, 6);
+	ck_assert_int_eq(memcmp(got[0].bytes, "hello?", 6), 0);
+	ck_assert_int_eq(f.ops->recv(f.host, handle, got, 4), -EAGAIN);
+	host_fixture_settle(&f);
+	ck_assert_uint_eq(f.told_n[1], 0);
+	f.ops->datagram_close(f.host, handle);
+	host_fixture_close(&f);
+}
+END_TEST
+
+START_TEST(test_error_about_one_peer_hinders_no_other)
+{
+	struct host_fixture f;
+	struct host_datagram got[8];
+	struct endpoint open_at, closed_at, from;
+	char text[8];
+	size_t len;
+	int peer = loopback_socket(SOCK_DGRAM, false, &open_at);
+	unsigned errors = 0, data = 0;
+
+	close(loopback_socket(SOCK_DGRAM, false, &closed_at));
+	host_fixture_open(&f);
+
+	int handle = f.ops->udp_open(f.host, 1, false);
+
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(send_bytes(&f, handle, &closed_at, "a", 1), 0);
+		/* The refusal of the last one waits in the socket and is not this one's. */
+		ck_assert_int_eq(send_bytes(&f, handle, &open_at, "b", 1), 0);
+		from = receive_from(peer, text, sizeof(text), &len);
+		ck_assert_uint_eq(len, 1);
+		send_to(peer, &from, "c", 1);
+	}
+	host_fixture_wait(&f, 1, HOST_ERROR);
+	/* Fewer at a time than there are, so that both kinds meet the limit. */
+	for (;;) {
+		int n = f.ops->recv(f.host, handle, got, 2);
+
+		if (n == -EAGAIN)
+			break;
+		ck_assert_int_gt(n, 0);
+		for (int i = 0; i < n; i++) {
+			bool error = got[i].kind == HOST_DATAGRAM_ERROR;
+
+			errors += error;
+			data += !error;
+			ck_assert(endpoint_eq(&got[i].peer, error ? &closed_at : &open_at));
+			ck_assert_int_eq(got[i].bytes[0], error ? 'a' : 'c');
+		}
+	}
+	ck_assert_uint_eq(errors, 3);
+	ck_assert_uint_eq(data, 3);
+	f.ops->datagram_close(f.host, handle);
+	host_fixture_close(&f);
+	close(peer);
+}
+END_TEST
+
+START_TEST(test_error_that_comes_after_the_event_is_told_too)
+{
+	struct host_fixture f;
+	struct host_datagram got[4];
+	struct endpoint open_at, closed_at, from;
+	char text[8];
+	size_t len;
+	int peer = loopback_socket(SOCK_DGRAM, false, &open_at), n = 0;
+
+	close(loopback_socket(SOCK_DGRAM, false, &closed_at));
+	host_fixture_open(&f);
+
+	int handle = f.ops->udp_open(f.host, 1, false);
+
+	ck_assert_int_eq(send_bytes(&f, handle, &open_at, "b", 1), 0);
+	from = receive_from(peer, text, sizeof(text), &len);
+	send_to(peer, &from, "c", 1);
+	host_fixture_wait(&f, 1, HOST_READABLE);
+	/* Told without an error; now there is one, and one more datagram. */
+	ck_assert_int_eq(send_bytes(&f, handle, &closed_at, "a", 1), 0);
+	send_to(peer, &from, "d", 1);
+	while (n < 3) {
+		int r = f.ops->recv(f.host, handle, got, 4);
+
+		if (r == -EAGAIN) {
+			host_fixture_wait(&f, 1, HOST_READABLE);
+			continue;
+		}
+		ck_assert_int_gt(r, 0);
+		n += r;
+	}
+	ck_assert_int_eq(n, 3);
+	ck_assert_int_eq(f.ops->recv(f.host, handle, got, 4), -EAGAIN);
+	f.ops->datagram_close(f.host, handle);
+	host_fixture_close(&f);
+	close(peer);
+}
+END_TEST
+
+static int received_ttl(int fd)
+{
+	uint8_t control[128] __attribute__((aligned(8)));
+	char text[8];
+	struct iovec iov = {text, sizeof(text)};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control,
+			     .msg_controllen = sizeof(control)};
+	int ttl = -1;
+
+	ck_assert_int_ge(recvmsg(fd, &msg, 0), 0);
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+		if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
+		    (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT))
+			memcpy(&ttl, CMSG_DATA(c), sizeof(ttl));
+	}
+	return ttl;
+}
+
+START_TEST(test_ttl_is_the_guests_when_given_and_the_hosts_otherwise)
+{
+	struct host_fixture f;
+	struct endpoint at;
+	struct iovec iov = {"t", 1};
+	int on = 1;
+
+	if (_i && !loopback_v6_available())
+		return;
+
+	int peer = loopback_socket(SOCK_DGRAM, _i, &at);
+
+	ck_assert_int_eq(_i ? setsockopt(peer, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &on, sizeof(on))
+			    : setsockopt(peer, IPPROTO_IP, IP_RECVTTL, &on, sizeof(on)),
+			 0);
+	host_fixture_open(&f);
+
+	int handle = f.ops->udp_open(f.host, 1, _i);
+
+	ck_assert_int_eq(f.ops->udp_send(f.host, handle, &at, 7, &iov, 1), 0);
+	ck_assert_int_eq(received_ttl(peer), 7);
+	ck_assert_int_eq(f.ops->udp_send(f.host, handle, &at, 255, &iov, 1), 0);
+	ck_assert_int_eq(received_ttl(peer), 255);
+	send_to(peer, &at, "self", 4);
+
+	int default_ttl = received_ttl(peer);
+
+	ck_assert_int_eq(f.ops->udp_send(f.host, handle, &at, 0, &iov, 1), 0);
+	ck_assert_int_eq(received_ttl(peer), default_ttl);
+	f.ops->datagram_close(f.host, handle);
+	host_fixture_close(&f);
+	close(peer);
+}
+END_TEST
+
+START_TEST(test_bursts_arrive_whole_and_in_order)
+{
+	enum { TOTAL = 1000, BURST = 100 };
+	struct host_fixture f;
+	struct host_datagram got[64];
+	struct endpoint at, from;
+	char text[8];
+	size_t len;
+	unsigned sent = 0, received = 0;
+	int peer = loopback_socket(SOCK_DGRAM, false, &at);
+
+	host_fixture_open(&f);
+
+	int handle = f.ops->udp_open(f.host, 1, false);
+
+	ck_assert_int_eq(send_bytes(&f, handle, &at, "x", 1), 0);
+	from = receive_from(peer, text, sizeof(text), &len);
+	while (sent < TOTAL) {
+		for (int i = 0; i < BURST; i++, sent++)
+			send_to(peer, &from, &sent, sizeof(sent));
+		host_fixture_wait(&f, 1, HOST_READABLE);
+		for (;;) {
+			int n = f.ops->recv(f.host, handle, got, 64);
+
+			if (n == -EAGAIN)
+				break;
+			ck_assert_int_gt(n, 0);
+			for (int i = 0; i < n; i++, received++) {
+				ck_assert_uint_eq(got[i].len, sizeof(received));
+				ck_assert_int_eq(memcmp(got[i].bytes, &received, got[i].len), 0);
+			}
+		}
+		ck_assert_uint_eq(received, sent);
+	}
+	f.ops->datagram_close(f.host, handle);
+	host_fixture_close(&f);
+	close(peer);
+}
+END_TEST
+
+START_TEST(test_sending_alone_tells_nothing)
+{
+	struct host_fixture f;
+	struct endpoint at;
+	int peer = loopback_socket(SOCK_DGRAM, false, &at);
+
+	host_fixture_open(&f);
+
+	int handle = f.ops->udp_open(f.host, 1, false);
+
+	for (int i = 0; i < 20; i++) {
+		char text[8];
+		size_t len;
+
+		ck_assert_int_eq(send_bytes(&f, handle, &at, "x", 1), 0);
+		receive_from(peer, text, sizeof(text), &len);
+		host_fixture_settle(&f);
+	}
+	ck_assert_uint_eq(f.told_n[1], 0);
+	ck_assert_uint_eq(f.turn_ends, 0);
+	f.ops->datagram_close(f.host, handle);
+	host_fixture_close(&f);
+	close(peer);
+}
+END_TEST
+
+START_TEST(test_what_a_limited_read_leaves_is_read_without_news)
+{
+	struct host_fixture f;
+	struct host_datagram got[4];
+	struct endpoint at, from;
+	char text[8];
+	size_t len;
+	int peer = loopback_socket(SOCK_DGRAM, false, &at);
+
+	host_fixture_open(&f);
+
+	int handle = f.ops->udp_open(f.host, 1, false);
+
+	ck_assert_int_eq(send_bytes(&f, handle, &at, "x", 1), 0);
+	from = receive_from(peer, text, sizeof(text), &len);
+	for (int i = 0; i < 3; i++)
+		send_to(peer, &from, "abc" + i, 1);
+	host_fixture_wait(&f, 1, HOST_READABLE);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(f.ops->recv(f.host, handle, got, 1), 1);
+		ck_assert_int_eq(got[0].bytes[0], 'a' + i);
+	}
+	ck_assert_int_eq(f.ops->recv(f.host, handle, got, 1), -EAGAIN);
+	send_to(peer, &from, "d", 1);
+	host_fixture_wait(&f, 1, HOST_READABLE);
+	ck_assert_int_eq(f.ops->recv(f.host, handle, got, 4), 1);
+	ck_assert_int_eq(got[0].bytes[0], 'd');
+	f.ops->datagram_close(f.host, handle);
+	host_fixture_close(&f);
+	close(peer);
+}
+END_TEST
+
+START_TEST(test_more_handles_than_one_wait_returns_are_all_told)
+{
+	enum { CROWD = 700 }; /* less than the usual limit of 1,024 descriptors */
+	struct host_fixture f;
+	struct endpoint at;
+	static int handles[CROWD];
+	int peer = loopback_socket(SOCK_DGRAM, false, &at);
+
+	host_fixture_open(&f);
+	for (unsigned i = 0; i < CROWD; i++) {
+		char text[8];
+		size_t len;
+
+		handles[i] = f.ops->udp_open(f.host, i, false);
+		ck_assert_int_ge(handles[i], 0);
+		ck_assert_int_eq(send_bytes(&f, handles[i], &at, "x", 1), 0);
+
+		struct endpoint from = receive_from(peer, text, sizeof(text), &len);
+
+		send_to(peer, &from, "y", 1);
+	}
+	host_fixture_settle(&f);
+	for (unsigned i = 0; i < CROWD; i++) {
+		ck_assert_uint_eq(f.told_n[i], 1);
+		ck_assert_uint_eq(f.told[i], HOST_READABLE);
+		f.ops->datagram_close(f.host, handles[i]);
+	}
+	ck_assert_uint_eq(f.turn_ends, 1);
+	host_fixture_close(&f);
+	close(peer);
+}
+END_TEST
+
+START_TEST(test_impossible_destinations_are_refused)
+{
+	struct host_fixture f;
+	struct endpoint any = {addr_v4(0), 53}, everybody = {addr_v4(0xffffffff), 53};
+
+	host_fixture_open(&f);
+
+	int handle = f.ops->udp_open(f.host, 1, false);
+
+	ck_assert_int_eq(send_bytes(&f, handle, &any, "x", 1), -ENETUNREACH);
+	ck_assert_int_lt(send_bytes(&f, handle, &everybody, "x", 1), 0);
+	f.ops->datagram_close(f.host, handle);
+	host_fixture_close(&f);
+}
+END_TEST
+
+/* Answers an IPv4 packet with an ICMP error from a router, written as the network would. */
+static void answer_with_icmp(int tun, const uint8_t *packet, size_t len, unsigned type_and_code,
+			     uint32_t rest)
+{
+	struct addr to = addr_v4(TUN_ADDR), from = addr_v4(ROUTER_ADDR);
+	uint8_t bytes[600];
+	struct wire_out out = wire_out(bytes, sizeof(bytes));
+
+	len = len < 500 ? len : 500;
+	wire_put_u16(&out, 0x4500);
+	wire_put_u16(&out, (uint16_t)(28 + len));
+	wire_put_u32(&out, 0);
+	wire_put_u16(&out, 64 << 8 | IPPROTO_ICMP);
+	wire_put_u16(&out, 0);
+	wire_put_bytes(&out, from.b + 12, 4);
+	wire_put_bytes(&out, to.b + 12, 4);
+	wire_patch_u16(&out, 10, checksum_finish(checksum_add(0, bytes, 20)));
+	wire_put_u16(&out, (uint16_t)type_and_code);
+	wire_put_u16(&out, 0);
+	wire_put_u32(&out, rest);
+	wire_put_bytes(&out, packet, len);
+	wire_patch_u16(&out, 22, checksum_finish(checksum_add(0, bytes + 20, 8 + len)));
+	ck_assert(!out.bad);
+	ck_assert_int_eq(write(tun, bytes, wire_len(&out)), (ssize_t)wire_len(&out));
+}
+
+/* The next IPv4 packet that the host sent through the device. */
+static size_t next_packet(int tun, uint8_t *ret, size_t len)
+{
+	ssize_t n;
+
+	do
+		n = read(tun, ret, len);
+	while (n > 0 && ret[0] >> 4 != 4);
+	ck_assert_int_gt(n, 20);
+	return (size_t)n;
+}
+
+START_TEST(test_errors_from_the_path_name_type_peer_and_router)
+{
+	static const unsigned cases[] = {11 << 8 | 0, 3 << 8 | 1, 3 << 8 | 0, 3 << 8 | 13,
+					 3 << 8 | 2};
+	struct endpoint far = {addr_v4(FAR_ADDR), 4242};
+	struct addr router = addr_v4(ROUTER_ADDR);
+	struct host_fixture f;
+	struct host_datagram got[4];
+	uint8_t packet[2000];
+
+	if (!netns_enter())
+		return;
+
+	int tun = netns_tun(TUN_ADDR);
+
+	if (tun < 0)
+		return;
+	host_fixture_open(&f);
+
+	int handle = f.ops->udp_open(f.host, 1, false);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ck_assert_int_eq(send_bytes(&f, handle, &far, "probe", 5), 0);
+
+		size_t len = next_packet(tun, packet, sizeof(packet));
+
+		answer_with_icmp(tun, packet, len, cases[i], 0);
+		ck_assert(host_fixture_wait(&f, 1, HOST_ERROR) & HOST_READABLE);
+		ck_assert_int_eq(f.ops->recv(f.host, handle, got, 4), 1);
+		ck_assert_int_eq(got[0].kind, HOST_DATAGRAM_ERROR);
+		ck_assert_uint_eq(got[0].icmp_type, cases[i] >> 8);
+		ck_assert_uint_eq(got[0].icmp_code, cases[i] & 0xff);
+		ck_assert(endpoint_eq(&got[0].peer, &far));
+		ck_assert(addr_eq(&got[0].offender, &router));
+		ck_assert_uint_eq(got[0].len, 5);
+		ck_assert_int_eq(memcmp(got[0].bytes, "probe", 5), 0);
+	}
+	f.ops->datagram_close(f.host, handle);
+	host_fixture_close(&f);
+	close(tun);
+}
+END_TEST
+
+START_TEST(test_narrow_path_makes_the_host_fragment)
+{
+	struct endpoint far = {addr_v4(FAR_ADDR), 4242};
+	struct host_fixture f;
+	struct host_datagram got[4];
+	uint8_t packet[2000];
+	static uint8_t payload[1400];
+
+	if (!netns_enter())
+		return;
+
+	int tun = netns_tun(TUN_ADDR);
+
+	if (tun < 0)
+		return;
+	host_fixture_open(&f);
+
+	int handle = f.ops->udp_open(f.host, 1, false);
+
+	ck_assert_int_eq(send_bytes(&f, handle, &far, payload, sizeof(payload)), 0);
+
+	size_t len = next_packet(tun, packet, sizeof(packet));
+
+	ck_assert_uint_eq(len, 1428);
+	ck_assert_uint_eq(packet[6] & 0x40, 0); /* may be fragmented on the way */
+	answer_with_icmp(tun, packet, len, 3 << 8 | 4, 1000);
+	host_fixture_settle(&f);
+	ck_assert_int_eq(f.ops->recv(f.host, handle, got, 4), -EAGAIN);
+	ck_assert_int_eq(send_bytes(&f, handle, &far, payload, sizeof(payload)), 0);
+	ck_assert_uint_le(next_packet(tun, packet, sizeof(packet)), 1000);
+	ck_assert_uint_eq(packet[6] & 0x20, 0x20); /* more fragments */
+	f.ops->datagram_close(f.host, handle);
+	host_fixture_close(&f);
+	close(tun);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("host_udp");
+	TCase *tc = tcase_create("udp");
+	SRunner *runner = srunner_create(suite);
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, test_datagrams_go_out_and_answers_come_back, 0, 2);
+	tcase_add_loop_test(tc, test_longest_datagrams_pass_both_ways, 0, 2);
+	tcase_add_loop_test(tc, test_closed_port_is_told_as_port_unreachable, 0, 2);
+	tcase_add_test(tc, test_error_about_one_peer_hinders_no_other);
+	tcase_add_test(tc, test_error_that_comes_after_the_event_is_told_too);
+	tcase_add_loop_test(tc, test_ttl_is_the_guests_when_given_and_the_hosts_otherwise, 0, 2);
+	tcase_add_test(tc, test_bursts_arrive_whole_and_in_order);
+	tcase_add_test(tc, test_sending_alone_tells_nothing);
+	tcase_add_test(tc, test_what_a_limited_read_leaves_is_read_without_news);
+	tcase_add_test(tc, test_more_handles_than_one_wait_returns_are_all_told);
+	tcase_add_test(tc, test_impossible_destinations_are_refused);
+	tcase_add_test(tc, test_errors_from_the_path_name_type_peer_and_router);
+	tcase_add_test(tc, test_narrow_path_makes_the_host_fragment);
+	suite_add_tcase(suite, tc);
+	srunner_run_all(runner, CK_NORMAL);
+
+	int failed = srunner_ntests_failed(runner);
+
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

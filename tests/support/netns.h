@@ -3,15 +3,26 @@
 #define LWNAT_TESTS_SUPPORT_NETNS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#define NETNS_TUN 0x0a090001u    /* 10.9.0.1/24, ours */
+#define NETNS_FAR 0x0a090002u    /* behind the TUN device */
+#define NETNS_ROUTER 0x0a090063u /* who reports errors there */
 
 /* Moves this process into new user and network namespaces, loopback up. false where that is
  * forbidden; stderr then says so. */
 bool netns_enter(void);
 /* Lets this process, and it alone, use ping sockets. */
 bool netns_allow_ping(void);
-/* A TUN device with 'addr4'/24: what the kernel sends to that net is read from the descriptor, what
+/* A TUN device with NETNS_TUN: what the kernel sends to that net is read from the descriptor, what
  * is written there it receives. -1 where there is no /dev/net/tun; stderr then says so. */
-int netns_tun(uint32_t addr4);
+int netns_tun(void);
+/* The next IPv4 packet that the host sent through the device; its length. */
+size_t netns_next_packet(int tun, uint8_t *ret, size_t len);
+/* Answers an IPv4 packet with an ICMP error from NETNS_ROUTER; 'rest' is the header's second half.
+ */
+void netns_answer_icmp(int tun, const uint8_t *packet, size_t len, unsigned type_and_code,
+		       uint32_t rest);
 
 #endif

@@ -1,8 +1,6 @@
 #include "tests/support/host_fixture.h"
 #include "tests/support/netns.h"
 
-#include "stack/base/checksum.h"
-#include "stack/base/wire.h"
 #include "stack/host/sockaddr.h"
 
 #include <check.h>
@@ -12,10 +10,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#define TUN_ADDR 0x0a090001u    /* 10.9.0.1, ours */
-#define FAR_ADDR 0x0a090002u    /* behind the TUN device */
-#define ROUTER_ADDR 0x0a090063u /* who reports errors there */
 
 static int send_bytes(struct host_fixture *f, int handle, const struct endpoint *to,
 		      const void *bytes, size_t len)
@@ -447,50 +441,12 @@ START_TEST(test_impossible_destinations_are_refused)
 }
 END_TEST
 
-/* Answers an IPv4 packet with an ICMP error from a router, written as the network would. */
-static void answer_with_icmp(int tun, const uint8_t *packet, size_t len, unsigned type_and_code,
-			     uint32_t rest)
-{
-	struct addr to = addr_v4(TUN_ADDR), from = addr_v4(ROUTER_ADDR);
-	uint8_t bytes[600];
-	struct wire_out out = wire_out(bytes, sizeof(bytes));
-
-	len = len < 500 ? len : 500;
-	wire_put_u16(&out, 0x4500);
-	wire_put_u16(&out, (uint16_t)(28 + len));
-	wire_put_u32(&out, 0);
-	wire_put_u16(&out, 64 << 8 | IPPROTO_ICMP);
-	wire_put_u16(&out, 0);
-	wire_put_bytes(&out, from.b + 12, 4);
-	wire_put_bytes(&out, to.b + 12, 4);
-	wire_patch_u16(&out, 10, checksum_finish(checksum_add(0, bytes, 20)));
-	wire_put_u16(&out, (uint16_t)type_and_code);
-	wire_put_u16(&out, 0);
-	wire_put_u32(&out, rest);
-	wire_put_bytes(&out, packet, len);
-	wire_patch_u16(&out, 22, checksum_finish(checksum_add(0, bytes + 20, 8 + len)));
-	ck_assert(!out.bad);
-	ck_assert_int_eq(write(tun, bytes, wire_len(&out)), (ssize_t)wire_len(&out));
-}
-
-/* The next IPv4 packet that the host sent through the device. */
-static size_t next_packet(int tun, uint8_t *ret, size_t len)
-{
-	ssize_t n;
-
-	do
-		n = read(tun, ret, len);
-	while (n > 0 && ret[0] >> 4 != 4);
-	ck_assert_int_gt(n, 20);
-	return (size_t)n;
-}
-
 START_TEST(test_errors_from_the_path_name_type_peer_and_router)
 {
 	static const unsigned cases[] = {11 << 8 | 0, 3 << 8 | 1, 3 << 8 | 0, 3 << 8 | 13,
 					 3 << 8 | 2};
-	struct endpoint far = {addr_v4(FAR_ADDR), 4242};
-	struct addr router = addr_v4(ROUTER_ADDR);
+	struct endpoint far = {addr_v4(NETNS_FAR), 4242};
+	struct addr router = addr_v4(NETNS_ROUTER);
 	struct host_fixture f;
 	struct host_datagram got[4];
 	uint8_t packet[2000];
@@ -498,7 +454,7 @@ START_TEST(test_errors_from_the_path_name_type_peer_and_router)
 	if (!netns_enter())
 		return;
 
-	int tun = netns_tun(TUN_ADDR);
+	int tun = netns_tun();
 
 	if (tun < 0)
 		return;
@@ -509,9 +465,9 @@ START_TEST(test_errors_from_the_path_name_type_peer_and_router)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		ck_assert_int_eq(send_bytes(&f, handle, &far, "probe", 5), 0);
 
-		size_t len = next_packet(tun, packet, sizeof(packet));
+		size_t len = netns_next_packet(tun, packet, sizeof(packet));
 
-		answer_with_icmp(tun, packet, len, cases[i], 0);
+		netns_answer_icmp(tun, packet, len, cases[i], 0);
 		ck_assert(host_fixture_wait(&f, 1, HOST_ERROR) & HOST_READABLE);
 		ck_assert_int_eq(f.ops->recv(f.host, handle, got, 4), 1);
 		ck_assert_int_eq(got[0].kind, HOST_DATAGRAM_ERROR);
@@ -530,7 +486,7 @@ END_TEST
 
 START_TEST(test_narrow_path_makes_the_host_fragment)
 {
-	struct endpoint far = {addr_v4(FAR_ADDR), 4242};
+	struct endpoint far = {addr_v4(NETNS_FAR), 4242};
 	struct host_fixture f;
 	struct host_datagram got[4];
 	uint8_t packet[2000];
@@ -539,7 +495,7 @@ START_TEST(test_narrow_path_makes_the_host_fragment)
 	if (!netns_enter())
 		return;
 
-	int tun = netns_tun(TUN_ADDR);
+	int tun = netns_tun();
 
 	if (tun < 0)
 		return;
@@ -549,15 +505,15 @@ START_TEST(test_narrow_path_makes_the_host_fragment)
 
 	ck_assert_int_eq(send_bytes(&f, handle, &far, payload, sizeof(payload)), 0);
 
-	size_t len = next_packet(tun, packet, sizeof(packet));
+	size_t len = netns_next_packet(tun, packet, sizeof(packet));
 
 	ck_assert_uint_eq(len, 1428);
 	ck_assert_uint_eq(packet[6] & 0x40, 0); /* may be fragmented on the way */
-	answer_with_icmp(tun, packet, len, 3 << 8 | 4, 1000);
+	netns_answer_icmp(tun, packet, len, 3 << 8 | 4, 1000);
 	host_fixture_settle(&f);
 	ck_assert_int_eq(f.ops->recv(f.host, handle, got, 4), -EAGAIN);
 	ck_assert_int_eq(send_bytes(&f, handle, &far, payload, sizeof(payload)), 0);
-	ck_assert_uint_le(next_packet(tun, packet, sizeof(packet)), 1000);
+	ck_assert_uint_le(netns_next_packet(tun, packet, sizeof(packet)), 1000);
 	ck_assert_uint_eq(packet[6] & 0x20, 0x20); /* more fragments */
 	f.ops->datagram_close(f.host, handle);
 	host_fixture_close(&f);

@@ -173,6 +173,10 @@ $(B)/tests/%: $(B)/obj/tests/%.o $(lib_support) $(libs)
 	$(call say,LD,$@)$(CC) $(all_ldflags) -o $@ $< -Wl,--start-group $(lib_support) $(libs) -Wl,--end-group \
 		$(check_libs) $(pkg_libs) $(LDLIBS)
 
+.PHONY: deps-build
+deps-build:
+	$(Q)tests/support/deps.sh --no-install build
+
 # What 'make check' and 'make demo' need is installed first; a make of its own then builds and sees it.
 # Every stage is run, whatever became of the one before it.
 .PHONY: check check-unit check-core check-wire check-fuzz check-guest check-all demo bench fuzz

@@ -23,12 +23,13 @@ struct stream_uv_events {
 /* 0 or a negative errno (-ENOMEM). */
 int stream_uv_new(struct stream_uv **ret, uv_loop_t *loop, struct lan *lan,
 		  const struct stream_uv_events *events);
-/* Listens on a UNIX socket. A socket file that no process listens on is replaced; -EADDRINUSE when
- * one does; -EEXIST when the path is something else than a socket; else the errno of bind(),
- * listen(). The file is created 0600. */
+/* Listens on a UNIX socket (one; -EALREADY). A socket file that no process listens on is replaced;
+ * -EADDRINUSE when one does; -EEXIST when the path is something else than a socket; else the errno
+ * of bind(), listen(). The file is created 0600. */
 int stream_uv_listen(struct stream_uv *s, const char *path);
-/* Serves an already connected stream socket; takes the descriptor over. -ENOTSOCK when it is no
- * stream socket. */
+/* Serves an already connected stream socket; takes the descriptor over, unless this fails. The
+ * attached event comes before the return. -ENOTSOCK when it is no stream socket, -ENOTCONN, -ENOSPC
+ * when the lan has no room, or another negative errno. */
 int stream_uv_adopt(struct stream_uv *s, int fd);
 /* Drops all ports, closes the listener, removes its socket file (only if it is still the one bound
  * here). The memory goes when libuv has closed the handles: run the loop once more. NULL is fine.

@@ -1,0 +1,516 @@
+#include "stack/link/stream_uv.h"
+
+#include "stack/base/log.h"
+#include "stack/base/wire.h"
+#include "stack/link/stream_buf.h"
+#include "stack/link/stream_codec.h"
+#include "stack/link/stream_out_uv.h"
+#include "stack/link/stream_path_uv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define READS_PER_WAKE 2 /* full buffers of one guest before the others get their turn */
+#define ACCEPTS_PER_WAKE 16
+#define ROOM_MIN (128 * 1024)    /* bytes: with less, the next read gets a new buffer */
+#define SNDBUF_LEN (1024 * 1024) /* bytes; the kernel gives what net.core.wmem_max permits */
+#define RETRY_MS 250             /* pause after running out of descriptors or memory */
+#define LOG_BURST 20             /* lines about guests that come and go, ... */
+#define LOG_INTERVAL_MS 10000    /* ... in this time */
+#define SHORTAGE_LOG_MS 60000    /* one line about a shortage in this time */
+
+struct stream_port {
+	struct port port; /* first: port_ops get a pointer to it */
+	struct stream_uv *s;
+	struct stream_port *next, **link;
+	uv_poll_t poll;
+	int fd;
+	struct stream_out *out;
+	struct stream_buf *buf; /* NULL while nothing is left over from the last read */
+	size_t at, end;         /* bytes of 'buf' read and not yet parsed */
+	bool starved;           /* not polled: there was no memory for a buffer */
+	bool dropped;           /* out of the lan and of 's'; freed by on_port_closed() */
+};
+
+struct stream_uv {
+	uv_loop_t *loop;
+	struct lan *lan;
+	struct stream_uv_events events;
+	struct stream_bufs *bufs;
+	struct stream_port *ports;
+	uint32_t ids_used;
+	unsigned handles; /* not yet closed; the last one frees this struct */
+	bool closing;
+
+	uv_poll_t listener;
+	int listen_fd; /* -1: none */
+	struct stream_path path;
+	bool accept_paused;
+	uv_timer_t retry;
+	struct log_limit guest_log, shortage_log;
+};
+
+/* ---- handles and memory ---- */
+
+static void handle_gone(struct stream_uv *s)
+{
+	if (--s->handles == 0)
+		free(s);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	handle_gone(handle->data);
+}
+
+static void on_port_closed(uv_handle_t *handle)
+{
+	struct stream_port *p = handle->data;
+	struct stream_uv *s = p->s;
+
+	stream_out_free(p->out);
+	free(p);
+	handle_gone(s);
+}
+
+static bool guest_line_ok(struct stream_uv *s)
+{
+	return log_limit_ok(&s->guest_log, uv_now(s->loop), LOG_BURST, LOG_INTERVAL_MS);
+}
+
+/* Says 'why', with the errno 'err' if there is one, and lets go of everything but the memory. */
+static void port_drop(struct stream_port *p, int err, const char *why)
+{
+	struct stream_uv *s = p->s;
+
+	if (p->dropped)
+		return;
+	p->dropped = true;
+	if (!s->closing && guest_line_ok(s)) {
+		const char *half = p->end > p->at ? " in the middle of a frame" : "";
+		if (err)
+			log_warn_errno(err, "%s: %s%s", p->port.name, why, half);
+		else
+			log_info("%s: %s%s", p->port.name, why, half);
+	}
+	*p->link = p->next;
+	if (p->next)
+		p->next->link = p->link;
+	lan_port_remove(s->lan, &p->port);
+	if (p->buf)
+		frame_owner_unref(&p->buf->owner);
+	p->buf = NULL;
+	uv_close((uv_handle_t *)&p->poll, on_port_closed);
+	close(p->fd);
+	if (s->events.gone)
+		s->events.gone(s->events.ctx, &p->port);
+}
+
+/* ---- to the guest ---- */
+
+static void on_port(uv_poll_t *poll, int status, int events);
+
+static int poll_update(struct stream_port *p)
+{
+	int events = (p->starved ? 0 : UV_READABLE) | (p->port.blocked ? UV_WRITABLE : 0);
+
+	return events ? uv_poll_start(&p->poll, events, on_port) : uv_poll_stop(&p->poll);
+}
+
+/* Called from within the NAT or the lan: nothing may be dropped here. A lost connection is shut
+ * down, which the next poll reports. */
+static void after_send(struct stream_port *p, int err)
+{
+	bool blocked = stream_out_backlog(p->out) > 0;
+
+	p->port.counters.dropped_queue_full += stream_out_lost(p->out);
+	p->port.queued = stream_out_gathered(p->out);
+	if (err)
+		shutdown(p->fd, SHUT_RDWR);
+	if (!err && blocked && !p->port.blocked) {
+		p->port.blocked = true;
+		poll_update(p);
+	}
+}
+
+static void port_send(struct port *port, const void *hdr, size_t hdr_len, const struct iovec *iov,
+		      unsigned iov_n)
+{
+	struct stream_port *p = (struct stream_port *)port;
+	size_t len = hdr_len;
+
+	if (p->dropped)
+		return;
+	for (unsigned i = 0; i < iov_n; i++)
+		len += iov[i].iov_len;
+	if (stream_out_add(p->out, hdr, hdr_len, iov, iov_n)) {
+		port->counters.frames_to_guest++;
+		port->counters.bytes_to_guest += len;
+	} else {
+		port->counters.dropped_queue_full++;
+	}
+	after_send(p, 0);
+}
+
+static void port_flush(struct port *port)
+{
+	struct stream_port *p = (struct stream_port *)port;
+
+	if (!p->dropped)
+		after_send(p, stream_out_flush(p->out));
+}
+
+static const struct port_ops port_ops = {.send = port_send, .flush = port_flush};
+
+static void port_writable(struct stream_port *p)
+{
+	int err = stream_out_drain(p->out);
+
+	if (err) {
+		port_drop(p, err, "connection to the guest lost");
+		return;
+	}
+	if (stream_out_backlog(p->out) || !p->port.blocked)
+		return;
+	p->port.blocked = false;
+	poll_update(p);
+	if (p->s->events.writable)
+		p->s->events.writable(p->s->events.ctx, &p->port);
+}
+
+/* ---- from the guest ---- */
+
+static void on_retry(uv_timer_t *timer);
+
+static void retry_later(struct stream_uv *s, int err, const char *what)
+{
+	if (log_limit_ok(&s->shortage_log, uv_now(s->loop), 1, SHORTAGE_LOG_MS))
+		log_warn_errno(err, "link: %s; trying on", what);
+	uv_timer_start(&s->retry, on_retry, RETRY_MS, 0);
+}
+
+/* A buffer with room for a read and for the whole of a frame already begun. While somebody holds
+ * frames in the last one, reading goes on behind them, so that small ones do not pin a buffer each.
+ */
+static int buf_prepare(struct stream_port *p)
+{
+	struct stream_buf *old = p->buf;
+	size_t left = p->end - p->at;
+
+	if (old && old->owner.refs == 1 && p->at) {
+		memmove(old->bytes, old->bytes + p->at, left);
+		p->at = 0;
+		p->end = left;
+	}
+	if (old && STREAM_BUF_LEN - p->end >= ROOM_MIN)
+		return 0;
+
+	struct stream_buf *buf = stream_buf_take(p->s->bufs);
+	if (!buf)
+		return -ENOMEM;
+	if (old) {
+		memcpy(buf->bytes, old->bytes + p->at, left);
+		frame_owner_unref(&old->owner);
+	}
+	p->buf = buf;
+	p->at = 0;
+	p->end = left;
+	return 0;
+}
+
+/* Between batches an idle port holds no buffer: all ports share the few that are in the cache. */
+static void buf_release_if_done(struct stream_port *p)
+{
+	if (p->buf && p->at == p->end && p->buf->owner.refs == 1) {
+		frame_owner_unref(&p->buf->owner);
+		p->buf = NULL;
+		p->at = p->end = 0;
+	}
+}
+
+/* Passes every whole frame on. False when the framing is broken. */
+static bool switch_frames(struct stream_port *p)
+{
+	enum stream_verdict verdict = STREAM_NEED_MORE;
+	uint64_t now_ms = uv_now(p->s->loop);
+	uint32_t len;
+
+	while (!p->dropped) {
+		uint8_t *bytes = p->buf->bytes + p->at;
+		verdict = stream_next(bytes, p->end - p->at, &len);
+		if (verdict != STREAM_FRAME)
+			break;
+		struct iovec iov = {bytes + STREAM_PREFIX_LEN, len};
+		struct frame frame = {.iov = &iov, .iov_n = 1, .len = len, .owner = &p->buf->owner};
+		p->at += STREAM_PREFIX_LEN + len;
+		p->port.counters.frames_from_guest++;
+		p->port.counters.bytes_from_guest += len;
+		lan_input(p->s->lan, &p->port, &frame, now_ms);
+	}
+	return verdict != STREAM_BROKEN;
+}
+
+static void drop_broken(struct stream_port *p)
+{
+	struct wire_in in = wire_in(p->buf->bytes + p->at, p->end - p->at);
+	char why[80];
+
+	snprintf(why, sizeof(why), "broken framing, a frame of %u bytes: connection closed",
+		 wire_get_u32(&in));
+	p->at = p->end;
+	port_drop(p, 0, why);
+}
+
+static void switch_batch(struct stream_port *p)
+{
+	struct frame_owner *owner = &p->buf->owner;
+	struct stream_uv *s = p->s;
+
+	/* Ours until the flush, even if a callback drops the port: other ports have frames of this
+	 * buffer queued. */
+	frame_owner_ref(owner);
+	bool whole = switch_frames(p);
+	if (s->events.batch_end)
+		s->events.batch_end(s->events.ctx);
+	if (!s->closing)
+		lan_flush(s->lan);
+	frame_owner_unref(owner);
+	if (!whole && !p->dropped)
+		drop_broken(p);
+}
+
+/* End of file, or 'err'. */
+static void drop_left(struct stream_port *p, int err)
+{
+	int send_err = stream_out_flush(p->out); /* what made after_send() shut the socket down */
+
+	if (send_err && send_err != -EPIPE && send_err != -ECONNRESET)
+		port_drop(p, send_err, "connection to the guest lost");
+	else if (err && err != ECONNRESET)
+		port_drop(p, err, "connection to the guest lost");
+	else
+		port_drop(p, 0, "guest left");
+}
+
+/* One read and all that follows from it. True when there is likely more to read. */
+static bool read_batch(struct stream_port *p)
+{
+	ssize_t n;
+
+	if (buf_prepare(p)) {
+		p->starved = true;
+		poll_update(p);
+		retry_later(p->s, ENOMEM, "reading from guests");
+		return false;
+	}
+	size_t room = STREAM_BUF_LEN - p->end;
+	size_t want = room < STREAM_READ_LEN ? room : STREAM_READ_LEN;
+	do {
+		n = recv(p->fd, p->buf->bytes + p->end, want, MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	if (n > 0) {
+		p->end += (size_t)n;
+		switch_batch(p);
+	} else if (n == 0) {
+		drop_left(p, 0);
+	} else if (errno != EAGAIN && errno != EWOULDBLOCK) {
+		drop_left(p, errno);
+	}
+	buf_release_if_done(p);
+	return !p->dropped && n == (ssize_t)want;
+}
+
+static void on_port(uv_poll_t *poll, int status, int events)
+{
+	struct stream_port *p = poll->data;
+
+	if (events & UV_WRITABLE)
+		port_writable(p);
+	/* An error is read like data: what the guest said before it still counts. */
+	if (events & UV_READABLE || status) {
+		for (unsigned i = 0; i < READS_PER_WAKE && !p->dropped && read_batch(p);)
+			i++;
+	}
+	if (status && !p->dropped)
+		drop_left(p, -status);
+}
+
+/* ---- coming and going ---- */
+
+static void on_listener(uv_poll_t *poll, int status, int events);
+
+static void on_retry(uv_timer_t *timer)
+{
+	struct stream_uv *s = timer->data;
+
+	if (s->accept_paused) {
+		s->accept_paused = false;
+		uv_poll_start(&s->listener, UV_READABLE, on_listener);
+	}
+	for (struct stream_port *p = s->ports; p; p = p->next) {
+		if (p->starved) {
+			p->starved = false;
+			poll_update(p);
+		}
+	}
+}
+
+/* Serves a connected socket. On failure it stays the caller's. */
+static int attach(struct stream_uv *s, int fd)
+{
+	static const int sndbuf_len = SNDBUF_LEN, on = 1;
+	struct stream_port *p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	int err = stream_out_new(&p->out, fd);
+	if (err)
+		goto fail;
+	p->s = s;
+	p->fd = fd;
+	p->port.ops = &port_ops;
+	p->port.id = s->ids_used + 1;
+	snprintf(p->port.name, sizeof(p->port.name), "port%u", p->port.id);
+	err = lan_port_add(s->lan, &p->port);
+	if (err)
+		goto fail;
+	err = uv_poll_init(s->loop, &p->poll, fd);
+	if (err) {
+		lan_port_remove(s->lan, &p->port);
+		goto fail;
+	}
+
+	/* Neither is vital: the first fails on no UNIX socket, the second on all of them. */
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &sndbuf_len, sizeof(sndbuf_len));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	p->poll.data = p;
+	s->ids_used++;
+	s->handles++;
+	p->next = s->ports;
+	p->link = &s->ports;
+	if (p->next)
+		p->next->link = &p->next;
+	s->ports = p;
+	poll_update(p);
+	if (guest_line_ok(s))
+		log_info("%s: guest attached", p->port.name);
+	if (s->events.attached)
+		s->events.attached(s->events.ctx, &p->port);
+	return 0;
+fail:
+	stream_out_free(p->out);
+	free(p);
+	return err;
+}
+
+static void on_listener(uv_poll_t *poll, int status, int events)
+{
+	struct stream_uv *s = poll->data;
+
+	(void)status;
+	(void)events;
+	for (unsigned i = 0; i < ACCEPTS_PER_WAKE && !s->closing; i++) {
+		int fd = accept4(s->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			return;
+		if (fd < 0 && (errno == ECONNABORTED || errno == EINTR))
+			continue;
+		if (fd < 0) {
+			/* The guest stays in the queue, and the socket readable: do not spin. */
+			int err = errno;
+			s->accept_paused = true;
+			uv_poll_stop(&s->listener);
+			retry_later(s, err, "accepting a guest");
+			return;
+		}
+		int err = attach(s, fd);
+		if (err) {
+			close(fd);
+			if (guest_line_ok(s))
+				log_warn_errno(err, "link: a guest was turned away");
+		}
+	}
+}
+
+int stream_uv_adopt(struct stream_uv *s, int fd)
+{
+	struct sockaddr_storage peer;
+	socklen_t type_len = sizeof(int), peer_len = sizeof(peer);
+	int type;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len))
+		return -errno;
+	if (type != SOCK_STREAM)
+		return -ENOTSOCK;
+	if (getpeername(fd, (struct sockaddr *)&peer, &peer_len))
+		return -errno;
+	int flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) || fcntl(fd, F_SETFD, FD_CLOEXEC))
+		return -errno;
+	return attach(s, fd);
+}
+
+int stream_uv_listen(struct stream_uv *s, const char *path)
+{
+	if (s->listen_fd >= 0)
+		return -EALREADY;
+	int fd, err = stream_path_listen(path, &s->path, &fd);
+	if (err)
+		return err;
+	err = uv_poll_init(s->loop, &s->listener, fd);
+	if (err) {
+		stream_path_remove(&s->path);
+		close(fd);
+		return err;
+	}
+	s->listen_fd = fd;
+	s->listener.data = s;
+	s->handles++;
+	uv_poll_start(&s->listener, UV_READABLE, on_listener);
+	return 0;
+}
+
+int stream_uv_new(struct stream_uv **ret, uv_loop_t *loop, struct lan *lan,
+		  const struct stream_uv_events *events)
+{
+	struct stream_uv *s = calloc(1, sizeof(*s));
+	struct stream_bufs *bufs = stream_bufs_new();
+
+	if (!s || !bufs) {
+		stream_bufs_free(bufs);
+		free(s);
+		return -ENOMEM;
+	}
+	s->loop = loop;
+	s->lan = lan;
+	s->events = *events;
+	s->bufs = bufs;
+	s->listen_fd = -1;
+	uv_timer_init(loop, &s->retry);
+	s->retry.data = s;
+	s->handles = 1;
+	*ret = s;
+	return 0;
+}
+
+void stream_uv_close(struct stream_uv *s)
+{
+	if (!s || s->closing)
+		return;
+	s->closing = true;
+	while (s->ports)
+		port_drop(s->ports, 0, "closed");
+	if (s->listen_fd >= 0) {
+		stream_path_remove(&s->path);
+		uv_close((uv_handle_t *)&s->listener, on_closed);
+		close(s->listen_fd);
+	}
+	uv_close((uv_handle_t *)&s->retry, on_closed);
+	stream_bufs_free(s->bufs);
+}

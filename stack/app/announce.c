@@ -49,7 +49,7 @@ static void say_ports(FILE *out, uint16_t first, uint16_t n)
 {
 	fprintf(out, ":%u", first);
 	if (n > 1)
-		fprintf(out, "-%u", first + n - 1);
+		fprintf(out, "-%u", (unsigned)first + n - 1);
 }
 
 static void say_addr(FILE *out, const struct addr *addr)

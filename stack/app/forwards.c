@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct forward {
 	struct host_listener *listener;
@@ -36,13 +37,14 @@ static void on_datagram(void *ctx, int handle, const struct endpoint *peer, stru
 }
 
 /* What stands in the sysctl, or 1024 when it cannot be read. */
-static int unprivileged_port_start(void)
+static long unprivileged_port_start(void)
 {
 	FILE *in = fopen("/proc/sys/net/ipv4/ip_unprivileged_port_start", "re");
-	int port = 1024;
+	char line[16];
+	long port = 1024;
 
-	if (in && fscanf(in, "%d", &port) != 1)
-		port = 1024;
+	if (in && fgets(line, sizeof(line), in))
+		port = strtol(line, NULL, 10);
 	if (in)
 		fclose(in);
 	return port;
@@ -53,7 +55,7 @@ static void explain(int err, bool udp, const struct endpoint *at, char error[FOR
 	const char *proto = udp ? "udp" : "tcp";
 	char text[ENDPOINT_TEXT_MAX];
 	struct port_holder holder;
-	int start;
+	long start;
 
 	endpoint_format(at, text);
 	if (err == -EADDRINUSE && port_holder_find(udp, at, &holder)) {
@@ -72,7 +74,7 @@ static void explain(int err, bool udp, const struct endpoint *at, char error[FOR
 			 proto, text);
 	else if ((err == -EACCES || err == -EPERM) && at->port < start)
 		snprintf(error, FORWARDS_ERROR_MAX,
-			 "--hostfwd: %s %s: ports below %d are root's; take a higher one, or set "
+			 "--hostfwd: %s %s: ports below %ld are root's; take a higher one, or set "
 			 "sysctl net.ipv4.ip_unprivileged_port_start=%u",
 			 proto, text, start, at->port);
 	else
@@ -155,16 +157,16 @@ int forwards_open(struct forwards **ret, const struct options_forwards *rules, s
 	return 0;
 }
 
-void forwards_close(struct forwards *fs)
+void forwards_close(struct forwards *forwards)
 {
-	if (!fs)
+	if (!forwards)
 		return;
-	for (unsigned i = 0; i < fs->n; i++) {
-		struct forward *f = &fs->forward[i];
+	for (unsigned i = 0; i < forwards->n; i++) {
+		struct forward *f = &forwards->forward[i];
 
 		if (f->proto == HOSTFWD_UDP)
-			nat_udp_inbound_closed(fs->nat, host_listener_handle(f->listener));
+			nat_udp_inbound_closed(forwards->nat, host_listener_handle(f->listener));
 		host_listener_close(f->listener);
 	}
-	free(fs);
+	free(forwards);
 }

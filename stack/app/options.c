@@ -117,7 +117,7 @@ static void set_defaults(struct options *o)
 	memset(o, 0, sizeof(*o));
 	o->net = (struct subnet){addr_v4(0x0a000200), 24};
 	o->ipv4 = true;
-	strcpy(o->name, "default");
+	memcpy(o->name, "default", sizeof("default"));
 	o->mtu = 1500;
 	o->ready_fd = -1;
 	o->log_level = LOG_LEVEL_INFO;

@@ -40,7 +40,7 @@ static int set_id(struct setting *s, const char *id)
 		return setting_fail(s, "id: needs a value");
 	if (strlen(id) >= sizeof(s->options->netdev))
 		return setting_fail(s, "id: is too long");
-	strcpy(s->options->netdev, id);
+	memcpy(s->options->netdev, id, strlen(id) + 1);
 	return 0;
 }
 

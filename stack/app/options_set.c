@@ -260,6 +260,12 @@ static int check_len(struct setting *s)
 	return 0;
 }
 
+/* The value, which check_len() has found to fit, as a string. */
+static void store(const struct setting *s)
+{
+	memcpy(field(s), s->value, strlen(s->value) + 1);
+}
+
 /* Text that goes to the guests as it is. */
 static int set_text(struct setting *s)
 {
@@ -269,7 +275,7 @@ static int set_text(struct setting *s)
 	}
 	if (check_len(s) < 0)
 		return -EINVAL;
-	strcpy(field(s), s->value);
+	store(s);
 	return 0;
 }
 
@@ -296,7 +302,7 @@ static int set_name(struct setting *s)
 {
 	if (check_dns_name(s) < 0)
 		return -EINVAL;
-	strcpy(field(s), s->value);
+	store(s);
 	return 0;
 }
 
@@ -308,7 +314,7 @@ static int set_names(struct setting *s)
 		return -EINVAL;
 	if (names->n == OPTIONS_SEARCH_MAX)
 		return setting_fail(s, "at most %d of them", OPTIONS_SEARCH_MAX);
-	strcpy(names->name[names->n++], s->value);
+	memcpy(names->name[names->n++], s->value, strlen(s->value) + 1);
 	return 0;
 }
 
@@ -323,7 +329,7 @@ static int set_word(struct setting *s)
 	}
 	if (*s->value == '.' || *s->value == '-')
 		return setting_fail(s, "must begin with a letter, a digit or '_'");
-	strcpy(field(s), s->value);
+	store(s);
 	return 0;
 }
 
@@ -331,7 +337,7 @@ static int set_path(struct setting *s)
 {
 	if (check_len(s) < 0)
 		return -EINVAL;
-	strcpy(field(s), s->value);
+	store(s);
 	return 0;
 }
 

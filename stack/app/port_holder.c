@@ -34,22 +34,21 @@ static bool parse_hex_addr(const char *hex, struct addr *ret)
 bool port_holder_line(const char *line, bool udp, const struct endpoint *at,
 		      unsigned long *ret_inode)
 {
-	char hex[33];
-	unsigned port, state;
-	unsigned long inode;
+	char addr_hex[33], port_hex[9], state_hex[9], inode[21];
 	struct addr addr;
 
 	/* "sl local:port remote:port st tx:rx tr:when retrnsmt uid timeout inode" */
-	if (sscanf(line,
-		   " %*d: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %lu",
-		   hex, &port, &state, &inode) != 4)
+	if (sscanf(line, " %*s %32[^: ]:%8s %*s %8s %*s %*s %*s %*s %*s %20s", addr_hex, port_hex,
+		   state_hex, inode) != 4)
 		return false;
-	if (port != at->port || (!udp && state != TCP_STATE_LISTEN) || !parse_hex_addr(hex, &addr))
+	if (strtoul(port_hex, NULL, 16) != at->port ||
+	    (!udp && strtoul(state_hex, NULL, 16) != TCP_STATE_LISTEN) ||
+	    !parse_hex_addr(addr_hex, &addr))
 		return false;
 	if (!addr_eq(&addr, &at->addr) && !addr_is_unspecified(&addr) &&
 	    !addr_is_unspecified(&at->addr))
 		return false;
-	*ret_inode = inode;
+	*ret_inode = strtoul(inode, NULL, 10);
 	return true;
 }
 
@@ -98,7 +97,7 @@ static void read_name(const char *pid, struct port_holder *ret)
 
 	snprintf(path, sizeof(path), "/proc/%s/comm", pid);
 	in = fopen(path, "re");
-	strcpy(ret->name, "?");
+	memcpy(ret->name, "?", sizeof("?"));
 	if (in && fgets(ret->name, sizeof(ret->name), in))
 		ret->name[strcspn(ret->name, "\n")] = '\0';
 	if (in)
@@ -125,7 +124,7 @@ bool port_holder_find(bool udp, const struct endpoint *at, struct port_holder *r
 		if (!isdigit((unsigned char)entry->d_name[0]) || !has_socket(entry->d_name, link))
 			continue;
 		found = true;
-		ret->pid = atol(entry->d_name);
+		ret->pid = strtol(entry->d_name, NULL, 10);
 		read_name(entry->d_name, ret);
 	}
 	if (dir)

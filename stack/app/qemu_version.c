@@ -5,7 +5,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,11 +14,17 @@
 
 struct qemu_version qemu_version_parse(const char *line)
 {
-	struct qemu_version v = {0, 0};
+	static const char before[] = "QEMU emulator version ";
+	struct qemu_version v;
+	char *dot, *end;
 
-	if (sscanf(line, "QEMU emulator version %d.%d", &v.major, &v.minor) != 2)
+	if (strncmp(line, before, sizeof(before) - 1) != 0)
 		return (struct qemu_version){0, 0};
-	return v;
+	v.major = (int)strtol(line + sizeof(before) - 1, &dot, 10);
+	if (*dot != '.')
+		return (struct qemu_version){0, 0};
+	v.minor = (int)strtol(dot + 1, &end, 10);
+	return end == dot + 1 ? (struct qemu_version){0, 0} : v;
 }
 
 const char *qemu_reconnect_words(struct qemu_version v)
@@ -61,7 +68,6 @@ static struct qemu_version read_answer(int fd)
 static struct qemu_version ask(const char *program)
 {
 	char *const argv[] = {(char *)program, (char *)"--version", NULL};
-	extern char **environ;
 	struct qemu_version ret = {0, 0};
 	posix_spawn_file_actions_t actions;
 	int pipe_fds[2];

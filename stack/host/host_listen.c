@@ -208,7 +208,7 @@ static int listen_on(struct host_listener **ret, struct host *host, int type,
 		r = -errno;
 	if (r == 0)
 		r = listener_new(&l, host, fd, events);
-	if (r < 0) {
+	if (!l) {
 		close(fd);
 		return r;
 	}

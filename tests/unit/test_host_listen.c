@@ -167,6 +167,28 @@ START_TEST(test_busy_port_is_an_errno_and_leaves_nothing)
 }
 END_TEST
 
+START_TEST(test_set_up_without_descriptors_is_emfile)
+{
+	struct host_listen_events events = {on_accepted, on_datagram, NULL};
+	struct host_config config = {0};
+	struct host_listener *listener;
+	struct host *host;
+	struct host_fixture f;
+	struct rlimit limit, none;
+
+	host_fixture_open(&f);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 3;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	ck_assert_int_eq(host_new(&host, &f.loop, &config), -EMFILE);
+	ck_assert_int_eq(host_listen_tcp(&listener, f.host, &anywhere4, &events), -EMFILE);
+	ck_assert_int_eq(host_listen_udp(&listener, f.host, &anywhere4, &events), -EMFILE);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	host_fixture_close(&f);
+}
+END_TEST
+
 START_TEST(test_port_is_free_at_once_after_closing)
 {
 	struct host_listen_events events = {on_accepted, on_datagram, NULL};
@@ -391,6 +413,7 @@ int main(void)
 			    2);
 	tcase_add_test(tc, test_crowd_of_clients_is_accepted);
 	tcase_add_loop_test(tc, test_busy_port_is_an_errno_and_leaves_nothing, 0, 2);
+	tcase_add_test(tc, test_set_up_without_descriptors_is_emfile);
 	tcase_add_loop_test(tc, test_port_is_free_at_once_after_closing, 0, 2);
 	tcase_add_loop_test(tc, test_both_families_share_a_port, 0, 2);
 	tcase_add_loop_test(tc, test_listener_may_be_closed_in_its_own_callback, 0, 2);

@@ -1,0 +1,42 @@
+/* Flows without a connection: UDP mappings and pings. A mapping belongs to a guest's (address,
+ * port) and serves all peers (endpoint-independent, RFC 4787 section 4.1); a ping flow to a guest's
+ * (address, identifier). Both expire. */
+#ifndef LWNAT_NAT_DGFLOW_H
+#define LWNAT_NAT_DGFLOW_H
+
+#include "stack/nat/nat_priv.h"
+
+struct dgflow {
+	struct flow flow;          /* first: flows are found as this */
+	struct mac mac;            /* the guest's */
+	struct list work_link;     /* on nat->datagrams_dirty, guest->stalled_datagrams, or none */
+	bool two_way;              /* something has come back: it may live longer */
+	bool borrowed;             /* the handle is a forward's: never closed, never read here */
+	struct endpoint host_peer; /* borrowed: the one peer, as the host knows it */
+};
+
+/* Enters a new flow with a fresh handle of its kind, or with a borrowed one (borrowed >= 0). Makes
+ * room by dropping the guest's longest idle flow of that kind. NULL with the reason in *ret_err. */
+struct dgflow *dgflow_new(struct nat *nat, struct guest *guest, const struct flow_key *key,
+			  int borrowed, int *ret_err);
+void dgflow_end(struct nat *nat, struct dgflow *dg);
+/* It has just carried a datagram. 'service': a short question-and-answer protocol (DNS, NTP). */
+void dgflow_used(struct nat *nat, struct dgflow *dg, bool service);
+void dgflow_host_event(struct nat *nat, struct dgflow *dg);
+void dgflow_run(struct nat *nat); /* reads what hosts have for guests */
+void dgflow_tick(struct nat *nat);
+uint64_t dgflow_next_ms(const struct nat *nat);
+void dgflow_port_writable(struct nat *nat, struct guest *guest);
+
+/* udp.c */
+void udp_flow_input(struct nat *nat, struct guest *guest, const struct packet *packet);
+void udp_flow_received(struct nat *nat, struct dgflow *dg, const struct host_datagram *datagram);
+/* ping.c */
+void ping_request(struct nat *nat, struct guest *guest, const struct packet *packet);
+void ping_received(struct nat *nat, struct dgflow *dg, const struct host_datagram *datagram);
+/* An ICMP error from the host about something this flow has sent: passed on, quoting what the guest
+ * had sent. */
+void dgflow_pass_error(struct nat *nat, struct dgflow *dg, const struct host_datagram *error,
+		       uint8_t proto, const uint8_t *l4, size_t l4_len);
+
+#endif

@@ -1,0 +1,177 @@
+#include "stack/nat/ip_lwip.h"
+
+#include "stack/nat/lwip_addr.h"
+
+#include "lwip/ip.h"
+#include "lwip/ip4_frag.h"
+#include "lwip/netif.h"
+#include "lwip/pbuf.h"
+#include "lwip/udp.h"
+
+#include <errno.h>
+
+#define DELIVER_PIECES 20
+
+/* What iplwip_udp_input() is told to do with the payload. */
+struct delivery {
+	iplwip_deliver *deliver;
+	void *ctx;
+};
+
+static void on_udp(void *arg, struct udp_pcb *pcb, struct pbuf *p, const ip_addr_t *from,
+		   u16_t port)
+{
+	struct delivery *delivery = arg;
+	struct iovec pieces[DELIVER_PIECES];
+	unsigned n = 0;
+
+	(void)pcb;
+	(void)from;
+	(void)port;
+	for (struct pbuf *q = p; q && n < DELIVER_PIECES; q = q->next)
+		pieces[n++] = (struct iovec){q->payload, q->len};
+	delivery->deliver(delivery->ctx, pieces, n);
+	pbuf_free(p);
+}
+
+int iplwip_init(struct nat *nat)
+{
+	nat->udp_pcb = udp_new_ip_type(IPADDR_TYPE_ANY);
+	if (!nat->udp_pcb)
+		return -ENOMEM;
+	udp_recv(nat->udp_pcb, on_udp, NULL);
+	return 0;
+}
+
+void iplwip_fini(struct nat *nat)
+{
+	for (int second = 0; second <= IP_REASS_MAXAGE; second++)
+		ip_reass_tmr();
+	nat->reassembly_ms = 0;
+	if (nat->udp_pcb)
+		udp_remove(nat->udp_pcb);
+	nat->udp_pcb = NULL;
+}
+
+/* ---- reassembly ---------------------------------------------------------------------------------
+ */
+
+bool iplwip_reassembly_pending(const struct nat *nat)
+{
+	return nat->reassembly_ms != 0;
+}
+
+void iplwip_reassembly_tick(struct nat *nat)
+{
+	ip_reass_tmr();
+	if (--nat->reassembly_ticks_left == 0)
+		nat->reassembly_ms = 0;
+	else
+		nat->reassembly_ms = nat->now_ms + 1000;
+}
+
+bool iplwip_reassemble(struct nat *nat, const struct packet *fragment, struct packet *ret)
+{
+	struct pbuf *p;
+
+	/* lwIP writes into the header of each fragment and keeps it: a copy of its own. */
+	p = fragment->v6 ? NULL : pbuf_alloc(PBUF_RAW, (u16_t)fragment->ip_len, PBUF_RAM);
+	if (!p) {
+		nat->counters.dropped_reassembly++;
+		return false;
+	}
+	memcpy(p->payload, fragment->ip, fragment->ip_len);
+	nat->reassembly_ticks_left = IP_REASS_MAXAGE + 1;
+	if (!nat->reassembly_ms)
+		nat->reassembly_ms = nat->now_ms + 1000;
+	p = ip4_reass(p);
+	if (!p)
+		return false;
+	*ret = *fragment;
+	ret->owner = NULL;
+	ret->fragment = false;
+	if (pbuf_copy_partial(p, nat->linear, p->tot_len, 0) != p->tot_len ||
+	    packet_read_ip(ret, nat->linear, p->tot_len) != PACKET_OK) {
+		nat->counters.dropped_reassembly++;
+		pbuf_free(p);
+		return false;
+	}
+	pbuf_free(p);
+	return true;
+}
+
+/* ---- datagrams ----------------------------------------------------------------------------------
+ */
+
+void iplwip_udp_input(struct nat *nat, const struct packet *packet,
+		      const struct udp_datagram *datagram, iplwip_deliver *deliver, void *ctx)
+{
+	struct netif *netif = solo_netif(nat->engine);
+	struct delivery delivery = {deliver, ctx};
+	/* udp_input() only reads: the const goes because pbuf has no place for it. */
+	struct pbuf *p = pbuf_alloc_reference((void *)(uintptr_t)packet->l4,
+					      (u16_t)(datagram->data_len + 8), PBUF_REF);
+	static struct ip6_hdr v6_marker; /* only ever compared with NULL */
+
+	if (!p) {
+		nat->counters.dropped_memory++;
+		return;
+	}
+	ip_data.current_netif = netif;
+	ip_data.current_input_netif = netif;
+	ip_data.current_ip6_header = packet->v6 ? &v6_marker : NULL;
+	lwip_addr_from(&ip_data.current_iphdr_src, &packet->src);
+	lwip_addr_from(&ip_data.current_iphdr_dest, &packet->dst);
+	nat->udp_pcb->local_port = datagram->dst_port;
+	nat->udp_pcb->recv_arg = &delivery;
+	udp_pcbs = nat->udp_pcb;
+	udp_input(p, netif);
+	udp_pcbs = NULL;
+	nat->udp_pcb->recv_arg = NULL;
+}
+
+void iplwip_udp_send(struct nat *nat, const struct endpoint *from, const struct endpoint *to,
+		     const struct iovec *payload)
+{
+	struct netif *netif = solo_netif(nat->engine);
+	struct pbuf *p = pbuf_alloc_reference(payload->iov_base, (u16_t)payload->iov_len, PBUF_REF);
+	ip_addr_t src, dst;
+
+	if (!p) {
+		nat->counters.dropped_memory++;
+		return;
+	}
+	lwip_addr_from(&src, &from->addr);
+	lwip_addr_from(&dst, &to->addr);
+	netif->mtu = nat->config.mtu;
+	netif->mtu6 = nat->config.mtu;
+	nat->udp_pcb->local_port = from->port;
+	if (udp_sendto_if_src(nat->udp_pcb, p, &dst, to->port, netif, &src) != ERR_OK)
+		nat->counters.dropped_memory++;
+	pbuf_free(p);
+}
+
+void iplwip_send(struct nat *nat, const struct iplwip_message *message)
+{
+	struct netif *netif = solo_netif(nat->engine);
+	struct pbuf *header = pbuf_alloc(PBUF_IP, 0, PBUF_RAM);
+	struct pbuf *p =
+	    pbuf_alloc_reference(message->bytes.iov_base, (u16_t)message->bytes.iov_len, PBUF_REF);
+	ip_addr_t src, dst;
+
+	if (!header || !p) {
+		nat->counters.dropped_memory++;
+		if (header)
+			pbuf_free(header);
+		if (p)
+			pbuf_free(p);
+		return;
+	}
+	pbuf_cat(header, p);
+	lwip_addr_from(&src, &message->from);
+	lwip_addr_from(&dst, &message->to);
+	netif->mtu = nat->config.mtu;
+	netif->mtu6 = nat->config.mtu;
+	ip_output_if_src(header, &src, &dst, message->ttl, 0, message->proto, netif);
+	pbuf_free(header);
+}

@@ -1,0 +1,85 @@
+/* What the gateway reads from a guest's frame before it decides anything: Ethernet and IP headers,
+ * every length checked against the buffer. Pure, no lwIP. */
+#ifndef LWNAT_NAT_PACKET_H
+#define LWNAT_NAT_PACKET_H
+
+#include "stack/base/addr.h"
+#include "stack/base/frame.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ETHERTYPE_IPV4 0x0800
+#define ETHERTYPE_ARP 0x0806
+#define ETHERTYPE_IPV6 0x86dd
+
+#define IPPROTO_NUMBER_ICMP 1
+#define IPPROTO_NUMBER_TCP 6
+#define IPPROTO_NUMBER_UDP 17
+#define IPPROTO_NUMBER_ICMPV6 58
+
+struct packet {
+	struct mac dst_mac, src_mac;
+	uint16_t ethertype;
+	/* What follows is set for IP only. */
+	struct addr src, dst;
+	uint8_t proto; /* IPv4 protocol or IPv6 next header */
+	uint8_t ttl;   /* or hop limit */
+	bool v6;
+	bool fragment; /* one piece of a larger datagram: 'l4' is not a header */
+	bool dont_fragment;
+	const uint8_t
+	    *ip; /* the IP header; 'ip_len' bytes to the end of the IP packet, padding cut off */
+	size_t ip_len;
+	const uint8_t *l4;
+	size_t l4_len;
+	struct frame_owner *owner; /* of the bytes; NULL: they must be copied to be kept */
+};
+
+enum packet_verdict {
+	PACKET_OK,
+	PACKET_MALFORMED,
+	PACKET_OTHER /* an ethertype we do not speak */
+};
+
+/* Reads the Ethernet header of a frame whose bytes are in one piece, and what is above it. */
+enum packet_verdict packet_read(struct packet *ret, const uint8_t *bytes, size_t len);
+/* Reads from an IPv4 or IPv6 header on; the Ethernet part of 'ret' stays as it is. */
+enum packet_verdict packet_read_ip(struct packet *ret, const uint8_t *bytes, size_t len);
+
+/* A TCP header's fields, in host order, and the options that matter (RFC 9293 section 3.2, RFC
+ * 7323). */
+struct tcp_segment {
+	uint16_t src_port, dst_port;
+	uint32_t seq, ack;
+	uint8_t flags; /* TCP_FLAG_* */
+	uint16_t window;
+	uint16_t mss; /* 0: no such option */
+	bool has_wscale;
+	uint8_t wscale;
+	const uint8_t *data;
+	uint16_t data_len;
+};
+
+enum tcp_flag {
+	TCP_FLAG_FIN = 0x01,
+	TCP_FLAG_SYN = 0x02,
+	TCP_FLAG_RST = 0x04,
+	TCP_FLAG_PSH = 0x08,
+	TCP_FLAG_ACK = 0x10,
+	TCP_FLAG_URG = 0x20,
+};
+
+/* Options are read for SYNs only. PACKET_MALFORMED for a header that does not fit or a port 0;
+ * options that are broken are read up to where they break. */
+enum packet_verdict packet_read_tcp(struct tcp_segment *ret, const struct packet *packet);
+
+struct udp_datagram {
+	uint16_t src_port, dst_port;
+	const uint8_t *data;
+	size_t data_len;
+};
+enum packet_verdict packet_read_udp(struct udp_datagram *ret, const struct packet *packet);
+
+#endif

@@ -1,0 +1,110 @@
+/* lwIP's TCP as a state machine for one connection at a time ("solo lists", stack/README.md).
+ * Together with tcp_output.c this is the only code that knows lwIP's TCP: its list globals, pcb
+ * fields, input statics and timers, all as of 2.2.1.
+ *
+ * Every call into lwIP happens between enter and leave of one connection; outside, lwIP's lists are
+ * empty. Callbacks only record (struct solo_events); the caller looks at the record afterwards. */
+#ifndef LWNAT_NAT_SOLO_H
+#define LWNAT_NAT_SOLO_H
+
+#include "stack/base/addr.h"
+#include "stack/nat/packet.h"
+
+#include "lwip/pbuf.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct tcp_pcb;
+struct netif;
+
+/* One connection's lists: at most one pcb in all. Both NULL: lwIP knows the connection no more. */
+struct solo {
+	struct tcp_pcb *active;
+	struct tcp_pcb *time_wait;
+};
+
+enum solo_end {
+	SOLO_ALIVE,
+	SOLO_RESET_BY_GUEST,
+	SOLO_TIMED_OUT, /* the guest acknowledges no more */
+	SOLO_CLOSED,    /* FINs both ways, acknowledged */
+};
+
+/* What callbacks have recorded since the caller last looked. Embedded in the TCP flow. */
+struct solo_events {
+	bool established;    /* the handshake is complete, whoever began it */
+	bool fin_from_guest; /* after all bytes in 'data' */
+	uint32_t window;     /* in: the receive window to begin with */
+	uint32_t acked;      /* bytes the guest has newly acknowledged */
+	struct pbuf *data_head,
+	    *data_tail; /* received in order; linked by 'next', tot_len is not kept */
+	uint32_t data_len;
+	enum solo_end end;
+};
+
+/* lwIP's one network interface, its listening pcb and its timers. 'output' gets every IP packet
+ * that lwIP sends, headers in its first pbuf; it must not call back into lwIP. One engine per
+ * process. */
+struct solo_engine;
+typedef void solo_output(void *ctx, struct pbuf *packet, bool v6);
+struct solo_engine *solo_engine_new(uint16_t mtu, solo_output *output,
+				    void *ctx); /* NULL: out of memory */
+void solo_engine_free(struct solo_engine *engine);
+struct netif *solo_netif(struct solo_engine *engine); /* for lwip_udp.c */
+
+/* A SYN whose host connection stands: lwIP answers SYN-ACK. On return 'solo' has a pcb, or not (out
+ * of memory). */
+void solo_accept(struct solo_engine *engine, struct solo *solo, struct solo_events *events,
+		 const struct endpoint *guest, const struct endpoint *peer,
+		 const struct tcp_segment *syn);
+/* We open a connection to the guest from 'peer': sends SYN. 0 or -ENOMEM. */
+int solo_connect(struct solo_engine *engine, struct solo *solo, struct solo_events *events,
+		 const struct endpoint *peer, const struct endpoint *guest);
+/* A segment of this connection; 'data' (its bytes, tot_len right) is owned by the call and may be
+ * NULL. */
+void solo_input(struct solo_engine *engine, struct solo *solo, const struct endpoint *guest,
+		const struct endpoint *peer, const struct tcp_segment *header, struct pbuf *data);
+/* A segment of no connection: lwIP answers with the right RST (none to an RST). */
+void solo_refuse(struct solo_engine *engine, const struct endpoint *guest,
+		 const struct endpoint *peer, const struct tcp_segment *segment);
+
+/* After the handshake: the MSS the guest takes (never over the MTU allows), before super-segments
+ * hide it. */
+uint16_t solo_mss(const struct solo *solo);
+/* 'len' more bytes may come. Told to the guest with the next segment, at once when the news is
+ * large. */
+void solo_credit(struct solo *solo, uint32_t len);
+void solo_ack_now(struct solo *solo); /* with the next flush */
+
+/* How many bytes may be written now so that they leave at once: the guest's window and 'cwnd', less
+ * what is in flight or queued. Withholds silly windows (under 'mss') while data is in flight; gives
+ * 1 for a zero window with nothing queued, so that lwIP's persist timer probes. */
+uint32_t solo_room(const struct solo *solo, uint32_t cwnd, uint16_t mss);
+/* Queues bytes that stay put until acknowledged, in segments of up to 'super_len'. 0 or -ENOMEM. */
+int solo_write(struct solo_engine *engine, struct solo *solo, const void *bytes, uint16_t len,
+	       uint16_t super_len);
+int solo_send_fin(struct solo_engine *engine,
+		  struct solo *solo); /* after what is queued; 0 or -ENOMEM */
+/* Sends what 'cwnd' and the guest's window admit, and an ACK that is due. */
+void solo_flush(struct solo_engine *engine, struct solo *solo, uint32_t cwnd);
+/* After a loss: sends the earliest unacknowledged bytes again, at once. */
+void solo_retransmit(struct solo_engine *engine, struct solo *solo);
+/* Ends it with a RST to the guest ('silent': without). */
+void solo_abort(struct solo_engine *engine, struct solo *solo, bool silent);
+
+bool solo_is_empty(const struct solo *solo);
+bool solo_is_synchronized(const struct solo *solo); /* ESTABLISHED or later, not TIME_WAIT */
+uint32_t solo_rcv_nxt(const struct solo *solo);     /* also in TIME_WAIT */
+uint32_t solo_lastack(const struct solo *solo);     /* first byte the guest has not acknowledged */
+uint32_t solo_snd_nxt(const struct solo *solo);
+bool solo_is_retransmitting(const struct solo *solo);
+
+/* Timers: a connection that needs them is called every SOLO_TICK_MS. */
+#define SOLO_TICK_MS 25
+bool solo_needs_ticks(const struct solo *solo);
+void solo_ticks_advance(
+    struct solo_engine *engine); /* once per tick, before the connections' calls */
+void solo_tick(struct solo_engine *engine, struct solo *solo);
+
+#endif

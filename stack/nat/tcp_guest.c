@@ -1,0 +1,678 @@
+/* The guest's side of TCP: which flow a segment belongs to, handshakes in the order that lets a
+ * guest see what the host saw (host connect() before SYN-ACK), and lwIP's timers. */
+#include "stack/nat/tcpflow.h"
+
+#include "stack/nat/icmp.h"
+#include "stack/nat/policy.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define WINDOW_FIRST (256u * 1024) /* receive window of a new flow; tcp_relay.c lets it grow */
+#define IN_FLIGHT_FIRST (256u * 1024)
+#define IN_FLIGHT_LEAST_MSS 4u /* the congestion window never falls below so many MSS */
+#define IN_FLIGHT_MAX (1024u * 1024)
+#define MSS_DEFAULT 536u /* RFC 9293 section 3.7.1 */
+#define MSS_MIN 88u /* below that a header costs more than its data; passt died of 0, 1 and 2 */
+#define TIME_WAIT_MAX 8192u /* connections remembered after their end */
+#define TICKS_AT_ONCE_MAX                                                                          \
+	40u /* after a long sleep of the process: a second's worth, then go on from now */
+
+/* ---- flows come and go --------------------------------------------------------------------------
+ */
+
+void tcpflow_output_to(struct nat *nat, struct tcpflow *tf)
+{
+	nat->output.guest = tf->flow.guest;
+	nat->output.mac = tf->mac;
+	nat->output.flow = tf;
+}
+
+void tcpflow_mark(struct nat *nat, struct tcpflow *tf)
+{
+	list_append(&nat->dirty, &tf->work_link);
+}
+
+static struct tcpflow *new_flow(struct nat *nat, struct guest *guest, const struct flow_key *key,
+				const struct mac *mac)
+{
+	struct tcpflow *tf = calloc(1, sizeof(*tf));
+
+	if (!tf) {
+		nat->counters.dropped_memory++;
+		return NULL;
+	}
+	tf->flow.key = *key;
+	tf->flow.handle = -1;
+	tf->mac = *mac;
+	tf->window = tf->events.window = WINDOW_FIRST;
+	tf->in_flight_max = IN_FLIGHT_FIRST;
+	list_init(&tf->work_link);
+	list_init(&tf->merge_link);
+	list_init(&tf->tick_link);
+	list_init(&tf->connecting_link);
+	list_init(&tf->wait_link);
+	if (nat_flow_add(nat, guest, &tf->flow) != 0) {
+		free(tf);
+		return NULL;
+	}
+	return tf;
+}
+
+static void stop_dialling(struct tcpflow *tf)
+{
+	if (!list_is_empty(&tf->connecting_link)) {
+		list_remove(&tf->connecting_link);
+		tf->flow.guest->connecting_n--;
+	}
+	free(tf->syn);
+	tf->syn = NULL;
+}
+
+static void leave_time_wait(struct nat *nat, struct tcpflow *tf)
+{
+	if (!list_is_empty(&tf->wait_link)) {
+		list_remove(&tf->wait_link);
+		nat->time_wait_n--;
+	}
+}
+
+/* Frees everything. The pcb must be gone and the handle closed. */
+static void free_flow(struct nat *nat, struct tcpflow *tf)
+{
+	struct guest *guest = tf->flow.guest;
+
+	stop_dialling(tf);
+	leave_time_wait(nat, tf);
+	tcpmerge_drop(tf);
+	guest->queued_to_host -= tf->events.data_len;
+	if (tf->events.data_head)
+		pbuf_free(tf->events.data_head);
+	tcpflow_free_blocks(nat, tf);
+	list_remove(&tf->work_link);
+	list_remove(&tf->merge_link);
+	list_remove(&tf->tick_link);
+	if (guest->last_tcp == tf)
+		guest->last_tcp = NULL;
+	if (nat->output.flow == tf)
+		nat->output.flow = NULL;
+	nat_flow_remove(nat, &tf->flow);
+	free(tf);
+}
+
+void tcpflow_close_host(struct nat *nat, struct tcpflow *tf, bool reset)
+{
+	if (tf->flow.handle >= 0) {
+		nat->config.host->tcp_close(nat->config.host_ctx, tf->flow.handle, reset);
+		nat_flow_drop_handle(nat, &tf->flow);
+	}
+}
+
+void tcpflow_end(struct nat *nat, struct tcpflow *tf, bool reset_host)
+{
+	tcpflow_close_host(nat, tf, reset_host);
+	free_flow(nat, tf);
+}
+
+void tcpflow_kill(struct nat *nat, struct tcpflow *tf, bool silent)
+{
+	tcpflow_output_to(nat, tf);
+	if (silent)
+		nat->output.guest = NULL;
+	solo_abort(nat->engine, &tf->solo, silent);
+	tcpflow_end(nat, tf, true);
+}
+
+/* ---- after any call into lwIP -------------------------------------------------------------------
+ */
+
+static void enter_time_wait(struct nat *nat, struct tcpflow *tf)
+{
+	if (!list_is_empty(&tf->wait_link))
+		return;
+	list_append(&nat->time_wait, &tf->wait_link);
+	if (++nat->time_wait_n > TIME_WAIT_MAX) {
+		struct tcpflow *oldest = list_entry(nat->time_wait.next, struct tcpflow, wait_link);
+		if (oldest->flow.handle < 0)
+			tcpflow_kill(nat, oldest, true);
+		else
+			list_append(
+			    &nat->time_wait,
+			    &oldest->wait_link); /* a slow host peer still takes its bytes */
+	}
+}
+
+/* Congestion: a guest on the same machine loses frames only when its NIC does. Halve once per
+ * window of data, then probe upwards with what is acknowledged. */
+static void adapt_in_flight(struct tcpflow *tf, uint32_t acked)
+{
+	bool lost = solo_is_retransmitting(&tf->solo);
+	uint32_t lastack = solo_lastack(&tf->solo);
+
+	if (tf->recovering && (int32_t)(lastack - tf->recover_until) >= 0)
+		tf->recovering = false;
+	if (lost && !tf->recovering) {
+		uint32_t least = IN_FLIGHT_LEAST_MSS * tf->mss;
+		tf->in_flight_max = tf->in_flight_max / 2 > least ? tf->in_flight_max / 2 : least;
+		tf->recover_until = solo_snd_nxt(&tf->solo);
+		tf->recovering = true;
+	} else if (acked && !tf->recovering && tf->in_flight_max < IN_FLIGHT_MAX) {
+		tf->in_flight_max += acked;
+		if (tf->in_flight_max > IN_FLIGHT_MAX)
+			tf->in_flight_max = IN_FLIGHT_MAX;
+	}
+}
+
+void tcpflow_update_ticking(struct nat *nat, struct tcpflow *tf)
+{
+	bool listed = !list_is_empty(&tf->tick_link);
+
+	if (!solo_needs_ticks(&tf->solo)) {
+		list_remove(&tf->tick_link);
+	} else if (!listed) {
+		if (list_is_empty(&nat->ticking))
+			nat->tick_ms = nat->now_ms;
+		list_append(&nat->ticking, &tf->tick_link);
+	}
+}
+
+void tcpflow_after_lwip(struct nat *nat, struct tcpflow *tf)
+{
+	uint32_t acked = tf->events.acked;
+
+	tf->events.acked = 0;
+	if (tf->events.established && tf->state == TCPFLOW_OPENING) {
+		tf->state = TCPFLOW_OPEN;
+		tf->mss = solo_mss(&tf->solo);
+	}
+	if (acked)
+		tcpflow_release_acked(nat, tf, acked);
+	if (tf->state == TCPFLOW_OPEN) {
+		bool was_recovering = tf->recovering;
+		adapt_in_flight(tf, acked);
+		/* A partial acknowledgement says the next bytes are lost too (RFC 6582
+		 * section 3.2). */
+		if (was_recovering && tf->recovering && acked) {
+			tcpflow_output_to(nat, tf);
+			solo_retransmit(nat->engine, &tf->solo);
+		}
+	}
+	if (tf->solo.time_wait)
+		enter_time_wait(nat, tf);
+	tcpflow_update_ticking(nat, tf);
+	tcpflow_mark(nat, tf);
+}
+
+/* ---- connections that guests open ---------------------------------------------------------------
+ */
+
+static struct tcp_segment clamp_syn(const struct nat *nat, const struct packet *packet,
+				    const struct tcp_segment *segment)
+{
+	struct tcp_segment syn = *segment;
+	uint16_t most = (uint16_t)(nat->config.mtu - (packet->v6 ? 60 : 40));
+
+	if (syn.mss == 0)
+		syn.mss = MSS_DEFAULT;
+	if (syn.mss < MSS_MIN)
+		syn.mss = MSS_MIN;
+	if (syn.mss > most)
+		syn.mss = most;
+	syn.data = NULL; /* data on a SYN comes again after the handshake */
+	syn.data_len = 0;
+	syn.flags = TCP_FLAG_SYN;
+	return syn;
+}
+
+static struct tcpflow_syn *keep_syn(const struct nat *nat, const struct packet *packet,
+				    const struct tcp_segment *segment)
+{
+	struct tcpflow_syn *syn = calloc(1, sizeof(*syn));
+	size_t quote_len = (size_t)(packet->l4 - packet->ip) + 8;
+
+	if (!syn)
+		return NULL;
+	syn->segment = clamp_syn(nat, packet, segment);
+	if (quote_len <= sizeof(syn->quote)) {
+		memcpy(syn->quote, packet->ip, quote_len);
+		syn->quote_len = (uint8_t)quote_len;
+	}
+	return syn;
+}
+
+static void refuse_syn(struct nat *nat, struct guest *guest, const struct mac *mac,
+		       const struct flow_key *key, const struct tcp_segment *segment)
+{
+	nat->output = (struct nat_output){guest, *mac, NULL};
+	solo_refuse(nat->engine, &key->guest, &key->peer, segment);
+}
+
+static void send_unreachable(struct nat *nat, struct tcpflow *tf, uint8_t code)
+{
+	struct icmp_error error = {
+	    .type = ICMP4_UNREACHABLE,
+	    .code = code,
+	    .to_mac = tf->mac,
+	    .quote = tf->syn->quote,
+	    .quote_len = tf->syn->quote_len,
+	};
+	icmp_send_error(nat, tf->flow.guest, &error);
+}
+
+/* The host could not connect: tell the guest what the host was told. Frees the flow. */
+static void dial_failed(struct nat *nat, struct tcpflow *tf, int err)
+{
+	bool v4 = addr_is_v4(&tf->flow.key.guest.addr);
+
+	switch (v4 ? err : -ECONNREFUSED) {
+	case -ENETUNREACH:
+	case -ENETDOWN:
+		nat->counters.tcp_unreachable++;
+		send_unreachable(nat, tf, ICMP4_NET);
+		break;
+	case -EHOSTUNREACH:
+	case -EHOSTDOWN:
+		nat->counters.tcp_unreachable++;
+		send_unreachable(nat, tf, ICMP4_HOST);
+		break;
+	case -EACCES:
+	case -EPERM:
+		nat->counters.tcp_unreachable++;
+		send_unreachable(nat, tf, ICMP4_ADMIN_PROHIBITED);
+		break;
+	case -ETIMEDOUT:
+		nat->counters.tcp_timed_out++;
+		break;
+	default:
+		nat->counters.tcp_refused++;
+		refuse_syn(nat, tf->flow.guest, &tf->mac, &tf->flow.key, &tf->syn->segment);
+		break;
+	}
+	tcpflow_end(nat, tf, true);
+}
+
+/* The host is connected: now the guest's SYN is answered. */
+static void dial_succeeded(struct nat *nat, struct tcpflow *tf)
+{
+	tf->state = TCPFLOW_OPENING;
+	tf->host_writable = true;
+	tcpflow_output_to(nat, tf);
+	solo_accept(nat->engine, &tf->solo, &tf->events, &tf->flow.key.guest, &tf->flow.key.peer,
+		    &tf->syn->segment);
+	stop_dialling(tf);
+	if (solo_is_empty(&tf->solo)) {
+		nat->counters.dropped_memory++;
+		tcpflow_end(nat, tf, true);
+		return;
+	}
+	nat->counters.tcp_flows_opened++;
+	tcpflow_after_lwip(nat, tf);
+}
+
+void tcpflow_dial_progress(struct nat *nat, struct tcpflow *tf)
+{
+	int err = nat->config.host->tcp_connect_result(nat->config.host_ctx, tf->flow.handle);
+
+	if (err == -EINPROGRESS)
+		return;
+	if (err == 0)
+		dial_succeeded(nat, tf);
+	else
+		dial_failed(nat, tf, err);
+}
+
+static bool find_service(const struct nat *nat, const struct endpoint *to, unsigned *ret_service)
+{
+	if (!policy_is_gateway(&nat->config, &to->addr))
+		return false;
+	for (unsigned i = 0; i < nat->tcp_services_n; i++) {
+		const struct nat_tcp_service_row *row = &nat->tcp_services[i];
+		bool is_dns =
+		    addr_eq(&to->addr, &nat->config.dns4) || addr_eq(&to->addr, &nat->config.dns6);
+		if (row->port == to->port && (is_dns || !row->dns_only)) {
+			*ret_service = row->service;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Makes the flow and starts connect(). 'host' NULL: to one of our services. */
+static void dial(struct nat *nat, struct guest *guest, const struct packet *packet,
+		 const struct tcp_segment *segment, const struct endpoint *host)
+{
+	struct endpoint from = {packet->src, segment->src_port};
+	struct endpoint to = {packet->dst, segment->dst_port};
+	struct flow_key key = flow_key(FLOW_TCP, guest->port->id, &from, &to);
+	struct tcpflow *tf;
+	unsigned service = 0;
+	int handle;
+
+	if (guest->connecting_n >= nat->config.limits.half_open_per_guest_max) {
+		/* A flood: the oldest attempt has had the longest chance. */
+		nat->counters.flows_evicted++;
+		tcpflow_end(
+		    nat, list_entry(guest->connecting.next, struct tcpflow, connecting_link), true);
+	}
+	tf = new_flow(nat, guest, &key, &packet->src_mac);
+	if (!tf) {
+		refuse_syn(nat, guest, &packet->src_mac, &key, segment);
+		return;
+	}
+	tf->outbound = true;
+	tf->syn = keep_syn(nat, packet, segment);
+	if (!tf->syn) {
+		nat->counters.dropped_memory++;
+		tcpflow_end(nat, tf, true);
+		return;
+	}
+	list_append(&guest->connecting, &tf->connecting_link);
+	guest->connecting_n++;
+	if (host)
+		handle = nat->config.host->tcp_dial(nat->config.host_ctx, tf->flow.token, host);
+	else if (find_service(nat, &to, &service))
+		handle = nat->config.host->tcp_dial_service(nat->config.host_ctx, tf->flow.token,
+							    service, &from);
+	else
+		handle = -ECONNREFUSED;
+	if (handle < 0)
+		dial_failed(nat, tf, handle);
+	else
+		nat_flow_set_handle(nat, &tf->flow, handle);
+}
+
+static void begin_outbound(struct nat *nat, struct guest *guest, const struct packet *packet,
+			   const struct tcp_segment *segment)
+{
+	struct endpoint to = {packet->dst, segment->dst_port};
+	struct endpoint from = {packet->src, segment->src_port};
+	struct flow_key key = flow_key(FLOW_TCP, guest->port->id, &from, &to);
+	struct endpoint host;
+	unsigned service;
+
+	if (find_service(nat, &to, &service)) {
+		dial(nat, guest, packet, segment, NULL);
+		return;
+	}
+	switch (policy_outbound(&nat->config, &to, &host)) {
+	case POLICY_HOST:
+		dial(nat, guest, packet, segment, &host);
+		break;
+	case POLICY_GATEWAY:
+	case POLICY_FORBIDDEN:
+		nat->counters.dropped_policy++;
+		refuse_syn(nat, guest, &packet->src_mac, &key, segment);
+		break;
+	case POLICY_UNREACHABLE:
+		nat->counters.tcp_unreachable++;
+		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_HOST);
+		break;
+	case POLICY_DROP:
+		nat->counters.dropped_address++;
+		break;
+	}
+}
+
+/* ---- connections into guests --------------------------------------------------------------------
+ */
+
+/* The guest sees a local host peer as the gateway: two of those may have the same port. Any free
+ * one will do. */
+static bool choose_peer_port(struct nat *nat, struct flow_key *key)
+{
+	for (int tries = 0; tries < 32; tries++) {
+		if (key->peer.port != 0 && !flow_find(nat->flows, key))
+			return true;
+		key->peer.port = (uint16_t)(32768 + rng_below(nat->config.rng, 28000));
+	}
+	return false;
+}
+
+int tcpflow_open_inbound(struct nat *nat, struct guest *guest, const struct mac *mac, int handle,
+			 const struct endpoint *peer, const struct endpoint *to)
+{
+	struct endpoint seen = {policy_peer_seen(&nat->config, &peer->addr, &to->addr), peer->port};
+	struct flow_key key = flow_key(FLOW_TCP, guest->port->id, to, &seen);
+	struct tcpflow *tf = NULL;
+	int err = -EADDRNOTAVAIL;
+
+	if (choose_peer_port(nat, &key)) {
+		tf = new_flow(nat, guest, &key, mac);
+		err = tf ? nat->config.host->tcp_adopt(nat->config.host_ctx, handle, tf->flow.token)
+			 : -ENOMEM;
+	}
+	if (err != 0) {
+		nat->counters.tcp_inbound_failed++;
+		nat->config.host->tcp_close(nat->config.host_ctx, handle, true);
+		if (tf)
+			tcpflow_end(nat, tf, true);
+		return err;
+	}
+	nat_flow_set_handle(nat, &tf->flow, handle);
+	tf->state = TCPFLOW_OPENING;
+	tf->host_writable = true;
+	tcpflow_output_to(nat, tf);
+	err = solo_connect(nat->engine, &tf->solo, &tf->events, &key.peer, &key.guest);
+	if (err != 0) {
+		nat->counters.tcp_inbound_failed++;
+		tcpflow_end(nat, tf, true);
+		return err;
+	}
+	nat->counters.tcp_inbound++;
+	tcpflow_after_lwip(nat, tf);
+	return 0;
+}
+
+/* ---- segments -----------------------------------------------------------------------------------
+ */
+
+/* lwIP keeps an out-of-order segment for as long as it takes: it must not hold a whole read buffer.
+ */
+static void feed(struct nat *nat, struct tcpflow *tf, const struct tcp_segment *header,
+		 struct pbuf *data)
+{
+	uint32_t had = tf->events.data_len;
+
+	if (data && solo_rcv_nxt(&tf->solo) != header->seq) {
+		uint16_t len = data->tot_len;
+		data = tcpmerge_copy(data);
+		for (struct pbuf *p = data; p; p = p->next) {
+			p->tot_len = len;
+			len = (uint16_t)(len - p->len);
+		}
+	}
+	tcpflow_output_to(nat, tf);
+	solo_input(nat->engine, &tf->solo, &tf->flow.key.guest, &tf->flow.key.peer, header, data);
+	tf->flow.guest->queued_to_host += tf->events.data_len - had;
+	tcpflow_after_lwip(nat, tf);
+}
+
+static void feed_pending(struct nat *nat, struct tcpflow *tf)
+{
+	struct tcp_segment header;
+	struct pbuf *data;
+
+	list_remove(&tf->merge_link);
+	if (!tf->merge.pending)
+		return;
+	data = tcpmerge_take(tf, &header);
+	feed(nat, tf, &header, data);
+}
+
+static void feed_alone(struct nat *nat, struct tcpflow *tf, const struct tcp_segment *segment,
+		       struct frame_owner *owner)
+{
+	struct tcp_segment header = *segment;
+	struct pbuf *data = NULL;
+
+	if (segment->data_len) {
+		data = tcpmerge_pbuf(segment->data, segment->data_len, owner);
+		if (!data) {
+			nat->counters.dropped_memory++;
+			return;
+		}
+	}
+	header.mss = segment->flags & TCP_FLAG_SYN ? segment->mss : 0;
+	if (header.mss && header.mss < MSS_MIN)
+		header.mss = MSS_MIN;
+	feed(nat, tf, &header, data);
+}
+
+/* A segment of a flow that lwIP has a pcb for, or had. */
+static void input_known(struct nat *nat, struct tcpflow *tf, const struct tcp_segment *segment,
+			struct frame_owner *owner)
+{
+	struct guest *guest = tf->flow.guest;
+
+	/* Every window we have promised is taken, until the guest as a whole has too much waiting
+	 * for slow host peers: then those flows' data must come again later. */
+	if (segment->data_len && !tf->host_writable &&
+	    guest->queued_to_host >= nat->config.limits.guest_to_host_bytes_max) {
+		nat->counters.dropped_memory++;
+		return;
+	}
+	if (tcpmerge_continue(tf, segment, owner))
+		return;
+	feed_pending(nat, tf);
+	if (tf->state == TCPFLOW_OPEN && tcpmerge_begin(tf, segment, owner))
+		list_append(&nat->merging, &tf->merge_link);
+	else
+		feed_alone(nat, tf, segment, owner);
+}
+
+static bool is_new_syn(const struct tcp_segment *segment)
+{
+	return (segment->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_SYN;
+}
+
+/* A new connection may take the place of one in TIME_WAIT, or of an attempt the guest has given up
+ * (RFC 9293 section 3.10.7.4, RFC 6191). */
+static bool is_replaced_by(const struct tcpflow *tf, const struct tcp_segment *segment)
+{
+	if (!is_new_syn(segment))
+		return false;
+	if (tf->state == TCPFLOW_DIALLING)
+		return tf->syn->segment.seq != segment->seq;
+	if (solo_is_empty(&tf->solo))
+		return tf->events.data_len == 0;
+	if (tf->solo.active)
+		return false;
+	return tf->flow.handle < 0 && (int32_t)(segment->seq - solo_rcv_nxt(&tf->solo)) > 0;
+}
+
+static struct tcpflow *find_flow(struct nat *nat, struct guest *guest, const struct packet *packet,
+				 const struct tcp_segment *segment)
+{
+	struct endpoint from = {packet->src, segment->src_port};
+	struct endpoint to = {packet->dst, segment->dst_port};
+	struct flow_key key = flow_key(FLOW_TCP, guest->port->id, &from, &to);
+	struct tcpflow *last = guest->last_tcp;
+
+	if (last && memcmp(&last->flow.key, &key, sizeof(key)) == 0)
+		return last;
+	last = (struct tcpflow *)(void *)flow_find(nat->flows, &key);
+	if (last)
+		guest->last_tcp = last;
+	return last;
+}
+
+void tcpflow_input(struct nat *nat, struct guest *guest, const struct packet *packet)
+{
+	struct tcp_segment segment;
+	struct tcpflow *tf;
+
+	if (packet_read_tcp(&segment, packet) != PACKET_OK) {
+		nat->counters.dropped_malformed++;
+		return;
+	}
+	tf = find_flow(nat, guest, packet, &segment);
+	if (tf && is_replaced_by(tf, &segment)) {
+		tcpflow_kill(nat, tf, true);
+		tf = NULL;
+	}
+	if (tf && tf->state == TCPFLOW_DIALLING) {
+		if (segment.flags & TCP_FLAG_RST)
+			tcpflow_end(
+			    nat, tf,
+			    true); /* the guest gave up; a SYN that comes again just waits on */
+		return;
+	}
+	if (tf) {
+		tf->mac = packet->src_mac;
+		input_known(nat, tf, &segment, packet->owner);
+	} else if (is_new_syn(&segment)) {
+		begin_outbound(nat, guest, packet, &segment);
+	} else if (!(segment.flags & TCP_FLAG_RST)) {
+		struct endpoint from = {packet->src, segment.src_port};
+		struct endpoint to = {packet->dst, segment.dst_port};
+		nat->output = (struct nat_output){guest, packet->src_mac, NULL};
+		solo_refuse(nat->engine, &from, &to, &segment);
+	}
+}
+
+/* ---- turns and ticks ----------------------------------------------------------------------------
+ */
+
+void tcpflow_host_event(struct nat *nat, struct tcpflow *tf, unsigned events)
+{
+	if (events & (HOST_READABLE | HOST_ERROR | HOST_EOF))
+		tf->host_readable = true;
+	if (events & (HOST_WRITABLE | HOST_ERROR))
+		tf->host_writable = true;
+	if (events & (HOST_EOF | HOST_ERROR))
+		tf->host_hung_up = true;
+	if (events & HOST_ERROR)
+		tf->host_failed = true;
+	tcpflow_mark(nat, tf);
+}
+
+void tcpflow_run(struct nat *nat)
+{
+	struct list work;
+
+	while (!list_is_empty(&nat->merging))
+		feed_pending(nat, list_entry(nat->merging.next, struct tcpflow, merge_link));
+	/* Flows that mark themselves again have used up their share of this turn. */
+	list_init(&work);
+	list_splice(&work, &nat->dirty);
+	while (!list_is_empty(&work)) {
+		struct tcpflow *tf = list_entry(work.next, struct tcpflow, work_link);
+		list_remove(&tf->work_link);
+		tcpflow_relay(nat, tf);
+	}
+}
+
+void tcpflow_port_writable(struct nat *nat, struct guest *guest)
+{
+	list_splice(&nat->dirty, &guest->stalled);
+}
+
+void tcpflow_tick(struct nat *nat)
+{
+	unsigned ticks = 0;
+
+	while (!list_is_empty(&nat->ticking) && nat->now_ms >= nat->tick_ms + SOLO_TICK_MS) {
+		struct list due;
+
+		nat->tick_ms += SOLO_TICK_MS;
+		if (++ticks == TICKS_AT_ONCE_MAX)
+			nat->tick_ms = nat->now_ms;
+		solo_ticks_advance(nat->engine);
+		list_init(&due);
+		list_splice(&due, &nat->ticking);
+		while (!list_is_empty(&due)) {
+			struct tcpflow *tf = list_entry(due.next, struct tcpflow, tick_link);
+			list_append(&nat->ticking, &tf->tick_link);
+			tcpflow_output_to(nat, tf);
+			solo_tick(nat->engine, &tf->solo);
+			tcpflow_after_lwip(nat, tf);
+		}
+	}
+}
+
+uint64_t tcpflow_next_ms(const struct nat *nat)
+{
+	if (!list_is_empty(&nat->dirty) || !list_is_empty(&nat->merging))
+		return nat->now_ms;
+	return list_is_empty(&nat->ticking) ? UINT64_MAX : nat->tick_ms + SOLO_TICK_MS;
+}

@@ -1,0 +1,279 @@
+/* What lwIP sends becomes Ethernet frames for a guest. A TCP segment longer than the guest's MSS
+ * (our super-segments) is cut here: our GSO. */
+#include "stack/nat/tcpflow.h"
+
+#include "stack/base/checksum.h"
+#include "stack/base/wire.h"
+
+#include "lwip/pbuf.h"
+
+#define PIECES_MAX 16   /* a frame's payload in more pieces than this is copied together */
+#define HEADERS_MAX 128 /* Ethernet 14, IP 40, TCP 60 */
+#define TCP_HEADER_AT(v6) (FRAME_HDR_LEN + ((v6) ? 40u : 20u))
+
+/* A segment being cut: its headers as the first frame has them, and how far we are. */
+struct cut {
+	uint8_t headers[HEADERS_MAX];
+	size_t headers_len;
+	bool v6;
+	uint32_t seq;
+	uint8_t flags;
+	struct addr src, dst;
+	struct pbuf *at; /* payload not yet sent begins at 'offset' in 'at' */
+	uint32_t offset;
+	uint32_t left; /* bytes */
+};
+
+static void put_ethernet(struct wire_out *out, const struct nat *nat, uint16_t ethertype)
+{
+	wire_put_bytes(out, nat->output.mac.b, 6);
+	wire_put_bytes(out, nat->config.mac.b, 6);
+	wire_put_u16(out, ethertype);
+}
+
+static void patch_u16(uint8_t *at, uint16_t v)
+{
+	struct wire_out out = wire_out(at, 2);
+	wire_put_u16(&out, v);
+}
+
+static void patch_u32(uint8_t *at, uint32_t v)
+{
+	struct wire_out out = wire_out(at, 4);
+	wire_put_u32(&out, v);
+}
+
+/* The next 'len' bytes of payload as pieces; how many pieces, or 0 when they are more than
+ * PIECES_MAX. */
+static unsigned take_pieces(struct cut *cut, uint32_t len, struct iovec *pieces)
+{
+	unsigned n = 0;
+
+	while (len) {
+		uint32_t here = cut->at->len - cut->offset;
+		if (here == 0) {
+			cut->at = cut->at->next;
+			cut->offset = 0;
+			continue;
+		}
+		if (n == PIECES_MAX)
+			return 0;
+		if (here > len)
+			here = len;
+		pieces[n].iov_base = (uint8_t *)cut->at->payload + cut->offset;
+		pieces[n].iov_len = here;
+		n++;
+		cut->offset += here;
+		cut->left -= here;
+		len -= here;
+	}
+	return n;
+}
+
+/* The same when there are too many pieces: one piece, copied together in the nat's linear buffer.
+ */
+static void take_copy(struct cut *cut, uint32_t len, uint8_t *ret)
+{
+	while (len) {
+		uint32_t here = cut->at->len - cut->offset;
+		if (here > len)
+			here = len;
+		memcpy(ret, (uint8_t *)cut->at->payload + cut->offset, here);
+		ret += here;
+		cut->offset += here;
+		cut->left -= here;
+		len -= here;
+		if (len) {
+			cut->at = cut->at->next;
+			cut->offset = 0;
+		}
+	}
+}
+
+/* One's-complement sums of pieces at odd offsets are byte-swapped (RFC 1071 section 2 B). */
+static checksum_sum add_pieces(checksum_sum sum, const struct iovec *pieces, unsigned n)
+{
+	bool odd = false;
+
+	for (unsigned i = 0; i < n; i++) {
+		checksum_sum piece = checksum_add(0, pieces[i].iov_base, pieces[i].iov_len);
+		uint16_t folded = (uint16_t)~checksum_finish(piece);
+		sum += odd ? (uint16_t)(folded >> 8 | folded << 8) : folded;
+		odd ^= pieces[i].iov_len & 1;
+	}
+	return sum;
+}
+
+static void finish_headers(struct nat *nat, struct cut *cut, uint32_t len,
+			   const struct iovec *pieces, unsigned n)
+{
+	uint8_t *ip = cut->headers + FRAME_HDR_LEN;
+	uint8_t *tcp = cut->headers + TCP_HEADER_AT(cut->v6);
+	uint32_t tcp_len = (uint32_t)(cut->headers_len - TCP_HEADER_AT(cut->v6)) + len;
+	checksum_sum sum;
+
+	if (cut->v6) {
+		patch_u16(ip + 4, (uint16_t)tcp_len);
+	} else {
+		patch_u16(ip + 2, (uint16_t)(20 + tcp_len));
+		patch_u16(ip + 4, nat->ip_id++);
+		patch_u16(ip + 6, 0x4000); /* don't fragment */
+		patch_u16(ip + 10, 0);
+		patch_u16(ip + 10, checksum_finish(checksum_add(0, ip, 20)));
+	}
+	patch_u32(tcp + 4, cut->seq);
+	/* FIN and PSH belong to the last byte (RFC 9293 section 3.8.2). */
+	tcp[13] = cut->left ? cut->flags & (uint8_t) ~(TCP_FLAG_FIN | TCP_FLAG_PSH) : cut->flags;
+	patch_u16(tcp + 16, 0);
+	sum = checksum_add_pseudo(0, &cut->src, &cut->dst, IPPROTO_NUMBER_TCP, tcp_len);
+	sum = checksum_add(sum, tcp, cut->headers_len - TCP_HEADER_AT(cut->v6));
+	patch_u16(tcp + 16, checksum_finish(add_pieces(sum, pieces, n)));
+}
+
+static void send_piece(struct nat *nat, struct cut *cut, uint32_t len)
+{
+	struct port *port = nat->output.guest->port;
+	struct iovec pieces[PIECES_MAX];
+	struct cut before = *cut;
+	unsigned n = take_pieces(cut, len, pieces);
+
+	if (len && n == 0) {
+		*cut = before;
+		take_copy(cut, len, nat->linear + HEADERS_MAX);
+		pieces[0] = (struct iovec){nat->linear + HEADERS_MAX, len};
+		finish_headers(nat, cut, len, pieces, 1);
+		memcpy(nat->linear + HEADERS_MAX - cut->headers_len, cut->headers,
+		       cut->headers_len);
+		port->ops->send(port, nat->linear + HEADERS_MAX - cut->headers_len,
+				cut->headers_len + len, NULL, 0);
+	} else {
+		finish_headers(nat, cut, len, pieces, n);
+		port->ops->send(port, cut->headers, cut->headers_len, pieces, n);
+	}
+	cut->seq += len;
+}
+
+/* A retransmitted segment may begin before what the guest has acknowledged: those bytes stay home.
+ * A guest that loses frames gets no more than the congestion window of them at once; the rest
+ * follows as it acknowledges. */
+static void trim_to_needs(struct nat *nat, struct cut *cut)
+{
+	struct tcpflow *tf = nat->output.flow;
+	int32_t known;
+
+	if (!tf || !solo_is_synchronized(&tf->solo) || !cut->left)
+		return;
+	known = (int32_t)(solo_lastack(&tf->solo) - cut->seq);
+	while (known > 0 && (uint32_t)known < cut->left) {
+		struct iovec skipped[PIECES_MAX];
+		uint32_t step = (uint32_t)known < cut->at->len - cut->offset
+				    ? (uint32_t)known
+				    : cut->at->len - cut->offset;
+		if (step == 0) {
+			cut->at = cut->at->next;
+			cut->offset = 0;
+			continue;
+		}
+		(void)take_pieces(cut, step, skipped);
+		cut->seq += step;
+		known -= (int32_t)step;
+	}
+	if (tf->recovering && cut->left > tf->in_flight_max &&
+	    (int32_t)(cut->seq - tf->recover_until) < 0) {
+		cut->left = tf->in_flight_max;
+		cut->flags &= (uint8_t)~TCP_FLAG_FIN;
+	}
+}
+
+/* Reads the headers lwIP has built: Ethernet is ours, IP and TCP are in the packet's first pbuf. */
+static bool begin_cut(struct nat *nat, struct cut *cut, struct pbuf *packet, bool v6)
+{
+	size_t ip_len = v6 ? 40 : 20;
+	struct wire_in in = wire_in(packet->payload, packet->len);
+	const uint8_t *ip = wire_get(&in, ip_len);
+	const uint8_t *tcp = wire_get(&in, 20);
+	struct wire_out out = wire_out(cut->headers, sizeof(cut->headers));
+	size_t tcp_len;
+
+	if (in.bad)
+		return false;
+	tcp_len = (size_t)(tcp[12] >> 4) * 4;
+	if (ip_len + tcp_len > packet->len)
+		return false;
+	put_ethernet(&out, nat, v6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4);
+	wire_put_bytes(&out, ip, ip_len);
+	wire_put_bytes(&out, tcp, tcp_len);
+	cut->headers_len = wire_len(&out);
+	cut->v6 = v6;
+	in = wire_in(tcp + 4, 4);
+	cut->seq = wire_get_u32(&in);
+	cut->flags = tcp[13];
+	if (v6) {
+		memcpy(cut->src.b, ip + 8, 16);
+		memcpy(cut->dst.b, ip + 24, 16);
+	} else {
+		in = wire_in(ip + 12, 8);
+		cut->src = addr_v4(wire_get_u32(&in));
+		cut->dst = addr_v4(wire_get_u32(&in));
+	}
+	cut->at = packet;
+	cut->offset = (uint32_t)(ip_len + tcp_len);
+	cut->left = packet->tot_len - (uint32_t)(ip_len + tcp_len);
+	return !out.bad;
+}
+
+static void send_tcp(struct nat *nat, struct pbuf *packet, bool v6)
+{
+	struct tcpflow *tf = nat->output.flow;
+	struct cut cut;
+	uint32_t mss;
+
+	if (!begin_cut(nat, &cut, packet, v6))
+		return;
+	mss = tf && tf->mss ? tf->mss : cut.left;
+	trim_to_needs(nat, &cut);
+	do {
+		send_piece(nat, &cut, cut.left < mss ? cut.left : mss);
+	} while (cut.left);
+}
+
+/* UDP and fragments: as lwIP made them. */
+static void send_whole(struct nat *nat, struct pbuf *packet, bool v6)
+{
+	struct port *port = nat->output.guest->port;
+	uint8_t headers[FRAME_HDR_LEN + HEADERS_MAX];
+	struct wire_out out = wire_out(headers, sizeof(headers));
+	struct iovec pieces[PIECES_MAX];
+	unsigned n = 0;
+
+	put_ethernet(&out, nat, v6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4);
+	wire_put_bytes(&out, packet->payload,
+		       packet->len); /* the headers: lwIP keeps them in a pbuf of their own */
+	for (struct pbuf *p = packet->next; p; p = p->next) {
+		if (n == PIECES_MAX)
+			return;
+		pieces[n++] = (struct iovec){p->payload, p->len};
+	}
+	if (!out.bad)
+		port->ops->send(port, headers, wire_len(&out), pieces, n);
+}
+
+static uint8_t protocol_of(const struct pbuf *packet, bool v6)
+{
+	struct wire_in in = wire_in(packet->payload, packet->len);
+
+	wire_skip(&in, v6 ? 6 : 9);
+	return wire_get_u8(&in);
+}
+
+void tcpout_packet(void *ctx, struct pbuf *packet, bool v6)
+{
+	struct nat *nat = ctx;
+
+	if (!nat->output.guest)
+		return;
+	if (protocol_of(packet, v6) == IPPROTO_NUMBER_TCP)
+		send_tcp(nat, packet, v6);
+	else
+		send_whole(nat, packet, v6);
+}

@@ -1,0 +1,369 @@
+/* Bytes from one side of a TCP flow to the other, half-closes and ends. Runs once per turn for each
+ * flow that has work; the back-pressure of both sides is decided here. */
+#include "stack/nat/tcpflow.h"
+
+#include <errno.h>
+
+#define TO_HOST_PIECES 64 /* pieces per write */
+#define WINDOW_MAX (2u * 1024 * 1024)
+#define FROM_HOST_PER_TURN                                                                         \
+	(256u * 1024) /* bytes one flow may bring in one turn, so that others get theirs */
+#define READ_BLOCKS 4
+#define SMALL_READ 4096u       /* reads up to this are copied to a block of their size */
+#define TAIL_ROOM_MIN 8192u    /* a shared block's rest is worth reading into from this on */
+#define SUPER_LEN_MAX 65000u   /* segments given to lwIP: header and all within 16 bits */
+#define SUPER_WORTH_MSS 30000u /* from this MSS on a frame is large enough by itself */
+
+/* ---- guest to host ------------------------------------------------------------------------------
+ */
+
+static unsigned gather(const struct pbuf *chain, struct iovec *pieces, size_t *ret_len)
+{
+	unsigned n = 0;
+
+	*ret_len = 0;
+	for (; chain && n < TO_HOST_PIECES; chain = chain->next) {
+		if (chain->len == 0)
+			continue;
+		pieces[n++] = (struct iovec){chain->payload, chain->len};
+		*ret_len += chain->len;
+	}
+	return n;
+}
+
+static void drop_front(struct tcpflow *tf, size_t len)
+{
+	struct solo_events *events = &tf->events;
+
+	events->data_len -= (uint32_t)len;
+	tf->flow.guest->queued_to_host -= len;
+	while (events->data_head && len >= events->data_head->len) {
+		struct pbuf *done = events->data_head;
+		len -= done->len;
+		events->data_head = done->next;
+		done->next = NULL;
+		pbuf_free(done);
+	}
+	if (events->data_head && len) {
+		events->data_head->payload = (uint8_t *)events->data_head->payload + len;
+		events->data_head->len = (u16_t)(events->data_head->len - len);
+	}
+	if (!events->data_head)
+		events->data_tail = NULL;
+}
+
+/* A host peer that takes all it is given earns its guest a larger window. */
+static uint32_t grow_window(struct tcpflow *tf, uint32_t taken)
+{
+	uint32_t more;
+
+	tf->window_taken += taken;
+	if (tf->events.data_head || tf->window_taken < tf->window || tf->window >= WINDOW_MAX)
+		return 0;
+	tf->window_taken = 0;
+	more = tf->window < WINDOW_MAX - tf->window ? tf->window : WINDOW_MAX - tf->window;
+	tf->window += more;
+	return more;
+}
+
+static void retain(struct tcpflow *tf)
+{
+	struct solo_events *events = &tf->events;
+
+	events->data_head = tcpmerge_copy(events->data_head);
+	events->data_tail = events->data_head;
+	while (events->data_tail && events->data_tail->next)
+		events->data_tail = events->data_tail->next;
+}
+
+/* 0, or the errno the host connection has failed with. */
+static int relay_to_host(struct nat *nat, struct tcpflow *tf)
+{
+	const struct host_ops *host = nat->config.host;
+	uint32_t taken = 0;
+
+	while (tf->events.data_head && tf->host_writable) {
+		struct iovec pieces[TO_HOST_PIECES];
+		size_t len;
+		unsigned n = gather(tf->events.data_head, pieces, &len);
+		ssize_t sent =
+		    n ? host->tcp_write(nat->config.host_ctx, tf->flow.handle, pieces, n) : 0;
+
+		if (sent < 0 && sent != -EAGAIN)
+			return (int)sent;
+		if (sent < (ssize_t)len)
+			tf->host_writable = false;
+		if (sent > 0)
+			taken += (uint32_t)sent;
+		drop_front(tf, sent > 0 ? (size_t)sent : 0);
+	}
+	if (taken) {
+		solo_credit(&tf->solo, taken + grow_window(tf, taken));
+		if (taken >= 2u * tf->mss)
+			solo_ack_now(&tf->solo);
+	}
+	if (!tf->events.data_head && tf->events.fin_from_guest && !tf->fin_to_host) {
+		tf->fin_to_host = true;
+		return host->tcp_shut_write(nat->config.host_ctx, tf->flow.handle);
+	}
+	if (tf->events.data_head)
+		retain(tf);
+	return 0;
+}
+
+/* ---- host to guest ------------------------------------------------------------------------------
+ */
+
+void tcpflow_free_blocks(struct nat *nat, struct tcpflow *tf)
+{
+	while (tf->blocks_head) {
+		struct block *block = tf->blocks_head;
+		tf->blocks_head = block->next;
+		block_release(&nat->blocks, block);
+	}
+	tf->blocks_tail = NULL;
+	tf->head_acked = 0;
+}
+
+void tcpflow_release_acked(struct nat *nat, struct tcpflow *tf, uint32_t acked)
+{
+	while (tf->blocks_head && acked) {
+		struct block *block = tf->blocks_head;
+		uint32_t here = block->used - tf->head_acked;
+
+		if (acked < here) {
+			tf->head_acked += acked;
+			return;
+		}
+		acked -= here;
+		tf->head_acked = 0;
+		tf->blocks_head = block->next;
+		if (!tf->blocks_head)
+			tf->blocks_tail = NULL;
+		block_release(&nat->blocks, block);
+	}
+}
+
+static uint16_t super_len(const struct tcpflow *tf)
+{
+	uint32_t most =
+	    tf->in_flight_max / 2 < SUPER_LEN_MAX ? tf->in_flight_max / 2 : SUPER_LEN_MAX;
+
+	if (tf->mss >= SUPER_WORTH_MSS || most < tf->mss)
+		return tf->mss;
+	return (uint16_t)(most - most % tf->mss); /* whole frames only */
+}
+
+static void append_block(struct tcpflow *tf, struct block *block)
+{
+	if (tf->blocks_tail)
+		tf->blocks_tail->next = block;
+	else
+		tf->blocks_head = block;
+	tf->blocks_tail = block;
+}
+
+/* Where the next bytes from the host go: the rest of the last block, then fresh ones. */
+struct reading {
+	struct block *blocks[READ_BLOCKS]; /* fresh ones, not the flow's yet */
+	struct iovec pieces[READ_BLOCKS + 1];
+	unsigned blocks_n, pieces_n;
+	size_t len;
+	bool into_tail; /* pieces[0] is the last block's rest */
+};
+
+static void add_piece(struct reading *reading, void *base, size_t len, size_t room)
+{
+	if (len > room - reading->len)
+		len = room - reading->len;
+	reading->pieces[reading->pieces_n++] = (struct iovec){base, len};
+	reading->len += len;
+}
+
+static int prepare_reading(struct nat *nat, struct tcpflow *tf, struct reading *reading,
+			   size_t room)
+{
+	struct block *tail = tf->blocks_tail;
+
+	memset(reading, 0, sizeof(*reading));
+	if (tail && tail->cap - tail->used >= TAIL_ROOM_MIN) {
+		add_piece(reading, tail->data + tail->used, tail->cap - tail->used, room);
+		reading->into_tail = true;
+	}
+	while (reading->len < room && reading->blocks_n < READ_BLOCKS) {
+		struct block *block = block_take(&nat->blocks);
+		if (!block)
+			break;
+		reading->blocks[reading->blocks_n++] = block;
+		add_piece(reading, block->data, block->cap, room);
+	}
+	return reading->pieces_n ? 0 : -ENOBUFS;
+}
+
+/* Few bytes would keep a large block busy until the guest acknowledges them. */
+static struct block *shrink(struct nat *nat, struct block *block)
+{
+	struct block *small;
+
+	if (block->used > SMALL_READ)
+		return block;
+	small = block_take_small(&nat->blocks, block->used);
+	if (!small)
+		return block;
+	memcpy(small->data, block->data, block->used);
+	small->used = block->used;
+	block_return(&nat->blocks, block);
+	return small;
+}
+
+static int write_bytes(struct nat *nat, struct tcpflow *tf, const uint8_t *bytes, size_t len)
+{
+	return solo_write(nat->engine, &tf->solo, bytes, (uint16_t)len, super_len(tf));
+}
+
+/* Hands 'got' bytes just read to lwIP; blocks that stayed empty go back. */
+static int commit_reading(struct nat *nat, struct tcpflow *tf, struct reading *reading, size_t got)
+{
+	size_t left = got;
+	int err = 0;
+
+	if (reading->into_tail && left) {
+		struct block *tail = tf->blocks_tail;
+		size_t here = left < reading->pieces[0].iov_len ? left : reading->pieces[0].iov_len;
+		uint8_t *at = tail->data + tail->used;
+		tail->used += (uint32_t)here;
+		left -= here;
+		err = write_bytes(nat, tf, at, here);
+	}
+	for (unsigned i = 0; i < reading->blocks_n; i++) {
+		struct block *block = reading->blocks[i];
+		if (left == 0) {
+			block_return(&nat->blocks, block);
+			continue;
+		}
+		block->used = (uint32_t)(left < block->cap ? left : block->cap);
+		left -= block->used;
+		block = shrink(nat, block);
+		append_block(tf, block);
+		if (err == 0)
+			err = write_bytes(nat, tf, block->data, block->used);
+	}
+	return err;
+}
+
+/* Bytes read (0: FIN), or a negative errno; -ENOBUFS: the pool is empty. */
+static ssize_t read_host(struct nat *nat, struct tcpflow *tf, size_t room)
+{
+	struct reading reading;
+	ssize_t got;
+	int err = prepare_reading(nat, tf, &reading, room);
+
+	if (err != 0)
+		return err;
+	got = nat->config.host->tcp_read(nat->config.host_ctx, tf->flow.handle, reading.pieces,
+					 reading.pieces_n);
+	err = commit_reading(nat, tf, &reading, got > 0 ? (size_t)got : 0);
+	if (err != 0)
+		return err;
+	if (got == -EAGAIN || (got > 0 && (size_t)got < reading.len && !tf->host_hung_up))
+		tf->host_readable = false;
+	return got;
+}
+
+static int relay_from_host(struct nat *nat, struct tcpflow *tf)
+{
+	size_t budget = FROM_HOST_PER_TURN;
+
+	while (tf->host_readable && !tf->eof_from_host) {
+		size_t room = solo_room(&tf->solo, tf->in_flight_max, tf->mss);
+		ssize_t got;
+
+		if (room == 0)
+			break; /* an ACK makes this flow dirty again */
+		if (tf->flow.guest->port->blocked) {
+			list_append(&tf->flow.guest->stalled, &tf->work_link);
+			break;
+		}
+		if (budget == 0) {
+			tcpflow_mark(nat, tf); /* goes on in the next turn */
+			break;
+		}
+		got = read_host(nat, tf, room < budget ? room : budget);
+		if (got == -EAGAIN)
+			break;
+		if (got == -ENOBUFS) {
+			list_append(&nat->starved, &tf->work_link);
+			break;
+		}
+		if (got < 0)
+			return (int)got;
+		tf->eof_from_host = got == 0;
+		budget -= (size_t)got;
+	}
+	if (tf->eof_from_host && !tf->fin_to_guest && solo_is_synchronized(&tf->solo)) {
+		int err = solo_send_fin(nat->engine, &tf->solo);
+		tf->fin_to_guest = err == 0;
+	}
+	return 0;
+}
+
+/* ---- a flow's turn ------------------------------------------------------------------------------
+ */
+
+/* lwIP has no pcb any more. What the guest had sent before a proper end still goes to the host. */
+static void relay_after_end(struct nat *nat, struct tcpflow *tf)
+{
+	bool proper = tf->events.end == SOLO_CLOSED || tf->events.end == SOLO_ALIVE;
+
+	if (tf->events.end == SOLO_RESET_BY_GUEST)
+		nat->counters.tcp_reset_by_guest++;
+	if (tf->state == TCPFLOW_OPENING && tf->events.end != SOLO_ALIVE && !tf->outbound)
+		nat->counters.tcp_inbound_failed++;
+	if (!proper || tf->state != TCPFLOW_OPEN || tf->flow.handle < 0 ||
+	    relay_to_host(nat, tf) != 0 || tf->fin_to_host) {
+		bool reset = !proper || !tf->eof_from_host || !tf->fin_to_host;
+		tcpflow_end(nat, tf, reset);
+	}
+}
+
+static void relay_open(struct nat *nat, struct tcpflow *tf)
+{
+	const struct host_ops *host = nat->config.host;
+	int err = 0;
+
+	/* A reset from the host peer is passed on even while the guest takes no bytes. */
+	if (tf->host_failed)
+		err = host->tcp_connect_result(nat->config.host_ctx, tf->flow.handle);
+	if (err == 0)
+		err = relay_to_host(nat, tf);
+	if (err == 0)
+		err = relay_from_host(nat, tf);
+	if (err != 0) {
+		nat->counters.tcp_reset_by_host++;
+		tcpflow_kill(nat, tf, false);
+		return;
+	}
+	if (tf->fin_to_host && tf->fin_to_guest)
+		tcpflow_close_host(nat, tf, false);
+}
+
+void tcpflow_relay(struct nat *nat, struct tcpflow *tf)
+{
+	if (tf->state == TCPFLOW_DIALLING) {
+		tcpflow_dial_progress(nat, tf);
+		return;
+	}
+	if (solo_is_empty(&tf->solo)) {
+		relay_after_end(nat, tf);
+		return;
+	}
+	tcpflow_output_to(nat, tf);
+	if (tf->state == TCPFLOW_OPEN && tf->flow.handle >= 0) {
+		uint64_t token = tf->flow.token;
+		relay_open(nat, tf);
+		if (!flow_by_token(nat->flows, token))
+			return;
+	}
+	solo_flush(nat->engine, &tf->solo, tf->in_flight_max);
+	tcpflow_update_ticking(nat, tf);
+}

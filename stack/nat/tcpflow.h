@@ -1,0 +1,128 @@
+/* One TCP connection through the gateway: its lwIP side, its host side, and the bytes between them.
+ *   tcp_guest.c   segments from the guest, handshakes, timers: everything that speaks to lwIP's
+ * input tcp_relay.c   bytes from one side to the other, half-closes, the end tcp_inbound.c
+ * connections accepted for a forward whose guest's MAC is not known yet tcp_merge.c   our GRO:
+ * consecutive segments of a batch become one tcp_output.c  our GSO: what lwIP sends becomes frames
+ */
+#ifndef LWNAT_NAT_TCPFLOW_H
+#define LWNAT_NAT_TCPFLOW_H
+
+#include "stack/nat/nat_priv.h"
+
+enum tcpflow_state {
+	/* The host connect() runs. No pcb yet; the guest's SYN is kept in 'syn'. No bytes move. */
+	TCPFLOW_DIALLING,
+	/* The handshake with the guest runs. There is a pcb; no bytes move. */
+	TCPFLOW_OPENING,
+	/* Bytes move. */
+	TCPFLOW_OPEN,
+};
+
+/* What an answer to the guest's SYN is made of. Freed when the guest has been answered. */
+struct tcpflow_syn {
+	struct tcp_segment segment; /* its 'data' is NULL */
+	uint8_t quote[60 + 8];      /* IP header and 8 bytes, for ICMP errors (RFC 792) */
+	uint8_t quote_len;
+};
+
+/* Segments waiting to be one (tcp_merge.c). */
+struct tcpflow_merge {
+	bool pending;
+	struct tcp_segment header; /* first segment's sequence number, last one's ACK and window */
+	struct pbuf *data_head, *data_tail;
+	uint32_t len;
+};
+
+struct tcpflow {
+	struct flow flow; /* first: flows are found as this */
+	enum tcpflow_state state;
+	struct solo solo;
+	struct solo_events events;
+	struct mac mac;          /* the guest's */
+	uint16_t mss;            /* what the guest takes in one frame */
+	struct tcpflow_syn *syn; /* owned; state DIALLING */
+	struct tcpflow_merge merge;
+	struct list work_link; /* on one of nat->dirty, nat->starved, guest->stalled, or none */
+	struct list merge_link;
+	struct list tick_link;
+	struct list connecting_link; /* guest->connecting, while DIALLING */
+	struct list wait_link;       /* nat->time_wait */
+
+	/* guest to host */
+	uint32_t window;       /* bytes we let the guest have in flight towards us */
+	uint32_t window_taken; /* of them taken by the host since 'window' last grew */
+
+	/* host to guest: queued for lwIP, freed as the guest acknowledges */
+	struct block *blocks_head, *blocks_tail;
+	uint32_t head_acked;    /* bytes of blocks_head that the guest has acknowledged */
+	uint32_t in_flight_max; /* our congestion window, bytes */
+	uint32_t recover_until; /* sequence number: losses before it are one event */
+
+	bool host_readable : 1;
+	bool host_writable : 1;
+	bool host_hung_up : 1;  /* HOST_EOF seen: read on after short reads */
+	bool host_failed : 1;   /* HOST_ERROR seen: the socket may hold an error */
+	bool eof_from_host : 1; /* the host peer has sent all it will */
+	bool fin_to_guest : 1;  /* and the guest has been told (or lwIP, to tell it) */
+	bool fin_to_host : 1;   /* the guest's FIN has been passed on */
+	bool recovering : 1;
+	bool outbound : 1;
+};
+
+/* A segment from a guest to an address that may be ours to serve. */
+void tcpflow_input(struct nat *nat, struct guest *guest, const struct packet *packet);
+/* The host has news of this flow (enum host_event bits). */
+void tcpflow_host_event(struct nat *nat, struct tcpflow *tf, unsigned events);
+/* Opens a connection to a guest for an accepted host connection; owns 'handle' from here on. */
+int tcpflow_open_inbound(struct nat *nat, struct guest *guest, const struct mac *mac, int handle,
+			 const struct endpoint *peer, const struct endpoint *to);
+/* Ends a flow at once: RST to the host peer, RST to the guest unless 'silent', and frees it. */
+void tcpflow_kill(struct nat *nat, struct tcpflow *tf, bool silent);
+void tcpflow_run(struct nat *nat);  /* the turn's work: merged segments, then every dirty flow */
+void tcpflow_tick(struct nat *nat); /* time has come: timers of lwIP, neighbours not found */
+uint64_t tcpflow_next_ms(const struct nat *nat);
+void tcpflow_port_writable(struct nat *nat, struct guest *guest);
+
+/* Between the files of tcpflow. */
+void tcpflow_mark(struct nat *nat, struct tcpflow *tf); /* it has work in this turn */
+void tcpflow_output_to(struct nat *nat,
+		       struct tcpflow *tf); /* lwIP's frames go to this flow's guest */
+void tcpflow_after_lwip(struct nat *nat,
+			struct tcpflow *tf); /* look at events and lists after any call into lwIP */
+void tcpflow_relay(struct nat *nat, struct tcpflow *tf);         /* may free tf */
+void tcpflow_dial_progress(struct nat *nat, struct tcpflow *tf); /* may free tf */
+void tcpflow_update_ticking(struct nat *nat, struct tcpflow *tf);
+void tcpflow_release_acked(struct nat *nat, struct tcpflow *tf, uint32_t acked);
+void tcpflow_close_host(struct nat *nat, struct tcpflow *tf, bool reset);
+/* Frees a flow whose pcb is gone or never was; closes its host side. */
+void tcpflow_end(struct nat *nat, struct tcpflow *tf, bool reset_host);
+void tcpflow_free_blocks(struct nat *nat, struct tcpflow *tf);
+
+/* tcp_merge.c */
+/* Adds a segment to the pending one. false: it does not continue that, or there is no memory. */
+bool tcpmerge_continue(struct tcpflow *tf, const struct tcp_segment *segment,
+		       struct frame_owner *owner);
+/* Makes it the pending segment; there must be none. false: not one to merge (SYN, FIN, RST), or no
+ * memory. */
+bool tcpmerge_begin(struct tcpflow *tf, const struct tcp_segment *segment,
+		    struct frame_owner *owner);
+/* Takes the pending segment: its data (NULL: none; the caller's now), tot_len right. */
+struct pbuf *tcpmerge_take(struct tcpflow *tf, struct tcp_segment *ret_header);
+void tcpmerge_drop(struct tcpflow *tf);
+/* A pbuf over bytes of a frame: by reference with its owner, or copied when there is none. NULL: no
+ * memory. */
+struct pbuf *tcpmerge_pbuf(const uint8_t *bytes, uint16_t len, struct frame_owner *owner);
+/* Replaces a chain that refers to a frame's buffer by a copy, before it is kept past the batch. */
+struct pbuf *tcpmerge_copy(struct pbuf *chain);
+
+/* tcp_inbound.c */
+void tcpinbound_neighbour_known(struct nat *nat,
+				const struct addr *addr); /* those that wait for it go on */
+void tcpinbound_tick(struct nat *nat);                    /* ask again, or give up */
+uint64_t tcpinbound_next_ms(const struct nat *nat);
+void tcpinbound_drop_all(struct nat *nat);
+
+/* tcp_output.c: what lwIP sends, for nat->output */
+void tcpout_packet(void *nat, struct pbuf *packet, bool v6);
+
+#endif

@@ -1,0 +1,307 @@
+/* UDP: services of the gateway, mappings to the host, forwards' datagrams. */
+#include "stack/nat/dgflow.h"
+
+#include "stack/base/wire.h"
+#include "stack/nat/arp.h"
+#include "stack/nat/icmp.h"
+#include "stack/nat/ip_lwip.h"
+#include "stack/nat/policy.h"
+
+#include <errno.h>
+
+#define PORT_DNS 53
+#define PORT_NTP 123
+
+static bool is_question_and_answer(uint16_t port)
+{
+	return port == PORT_DNS || port == PORT_NTP;
+}
+
+/* ---- services -----------------------------------------------------------------------------------
+ */
+
+static bool is_for_services(const struct nat *nat, const struct addr *dst)
+{
+	return policy_is_gateway(&nat->config, dst) || addr_is_multicast(dst) ||
+	       addr_is_broadcast(dst) || subnet_is_broadcast(&nat->config.net4, dst);
+}
+
+static bool serve(struct nat *nat, struct guest *guest, const struct packet *packet,
+		  const struct udp_datagram *datagram)
+{
+	struct nat_udp_meta meta = {
+	    .port = guest->port,
+	    .guest_mac = packet->src_mac,
+	    .guest = {packet->src, datagram->src_port},
+	    .service = {packet->dst, datagram->dst_port},
+	};
+
+	if (!is_for_services(nat, &packet->dst))
+		return false;
+	for (unsigned i = 0; i < nat->udp_services_n; i++) {
+		if (nat->udp_services[i].port == datagram->dst_port) {
+			nat->udp_services[i].handler(nat->udp_services[i].ctx, &meta,
+						     datagram->data, datagram->data_len);
+			return true;
+		}
+	}
+	return false;
+}
+
+int nat_udp_service_add(struct nat *nat, uint16_t port, nat_udp_service *handler, void *ctx)
+{
+	for (unsigned i = 0; i < nat->udp_services_n; i++) {
+		if (nat->udp_services[i].port == port)
+			return -EEXIST;
+	}
+	if (nat->udp_services_n == NAT_UDP_SERVICES_MAX)
+		return -ENOSPC;
+	nat->udp_services[nat->udp_services_n++] = (struct nat_udp_service_row){port, handler, ctx};
+	return 0;
+}
+
+void nat_udp_send(struct nat *nat, const struct nat_udp_reply *reply, const uint8_t *payload,
+		  size_t len)
+{
+	struct guest *guest = reply->port->nat_data;
+	struct iovec bytes = {(void *)(uintptr_t)payload, len};
+
+	if (!guest || len > 65507)
+		return;
+	nat->output = (struct nat_output){guest, reply->to_mac, NULL};
+	iplwip_udp_send(nat, &reply->from, &reply->to, &bytes);
+	reply->port->ops->flush(reply->port); /* the payload is the caller's again when we return */
+}
+
+/* ---- guest to host ------------------------------------------------------------------------------
+ */
+
+struct sending {
+	struct nat *nat;
+	struct dgflow *dg;
+	struct endpoint to;
+	uint8_t ttl;
+	int err;
+};
+
+static void deliver(void *ctx, const struct iovec *pieces, unsigned pieces_n)
+{
+	struct sending *sending = ctx;
+	struct nat *nat = sending->nat;
+
+	sending->err = nat->config.host->udp_send(nat->config.host_ctx, sending->dg->flow.handle,
+						  &sending->to, sending->ttl, pieces, pieces_n);
+}
+
+static void answer_send_error(struct nat *nat, struct guest *guest, const struct packet *packet,
+			      int err)
+{
+	nat->counters.dropped_host_send++;
+	switch (err) {
+	case -ENETUNREACH:
+	case -ENETDOWN:
+		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_NET);
+		break;
+	case -EHOSTUNREACH:
+	case -EHOSTDOWN:
+		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_HOST);
+		break;
+	case -EACCES:
+	case -EPERM:
+		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_ADMIN_PROHIBITED);
+		break;
+	default: /* no room for it now: UDP may lose it */
+		break;
+	}
+}
+
+/* The mapping for a guest's datagram: the one made by a forward's peer if this answers that peer,
+ * else the guest port's own. */
+static struct dgflow *mapping(struct nat *nat, struct guest *guest, const struct endpoint *from,
+			      const struct endpoint *to, int *ret_err)
+{
+	struct flow_key key = flow_key(FLOW_UDP, guest->port->id, from, to);
+	struct flow *flow = nat->inbound_udp_n ? flow_find(nat->flows, &key) : NULL;
+
+	if (flow)
+		return (struct dgflow *)(void *)flow;
+	key = flow_key(FLOW_UDP, guest->port->id, from, NULL);
+	flow = flow_find(nat->flows, &key);
+	if (flow)
+		return (struct dgflow *)(void *)flow;
+	return dgflow_new(nat, guest, &key, -1, ret_err);
+}
+
+static void send_to_host(struct nat *nat, struct guest *guest, const struct packet *packet,
+			 const struct udp_datagram *datagram, const struct endpoint *host)
+{
+	struct endpoint from = {packet->src, datagram->src_port};
+	struct endpoint to = {packet->dst, datagram->dst_port};
+	struct sending sending = {.nat = nat, .to = *host};
+	uint32_t opened = guest->flows_n[FLOW_UDP];
+
+	sending.dg = mapping(nat, guest, &from, &to, &sending.err);
+	if (!sending.dg) {
+		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_ADMIN_PROHIBITED);
+		return;
+	}
+	if (guest->flows_n[FLOW_UDP] > opened)
+		nat->counters.udp_flows_opened++;
+	sending.dg->mac = packet->src_mac;
+	if (sending.dg->borrowed)
+		sending.to = sending.dg->host_peer;
+	else if (!addr_is_loopback(&host->addr))
+		sending.ttl = (uint8_t)(packet->ttl - 1);
+	dgflow_used(nat, sending.dg, is_question_and_answer(datagram->dst_port));
+	iplwip_udp_input(nat, packet, datagram, deliver, &sending);
+	if (sending.err == 0)
+		nat->counters.udp_to_host++;
+	else
+		answer_send_error(nat, guest, packet, sending.err);
+}
+
+static void route(struct nat *nat, struct guest *guest, const struct packet *packet,
+		  const struct udp_datagram *datagram)
+{
+	struct endpoint to = {packet->dst, datagram->dst_port};
+	struct endpoint from = {packet->src, datagram->src_port};
+	struct flow_key answer = flow_key(FLOW_UDP, guest->port->id, &from, &to);
+	struct endpoint host = to;
+	enum policy_verdict verdict = policy_outbound(&nat->config, &to, &host);
+
+	/* The answer to a forward's peer may leave whatever else is forbidden. */
+	if (verdict != POLICY_HOST && nat->inbound_udp_n && flow_find(nat->flows, &answer))
+		verdict = POLICY_HOST;
+	switch (verdict) {
+	case POLICY_HOST:
+		if (packet->ttl <= 1 && !policy_is_gateway(&nat->config, &packet->dst))
+			icmp_answer_error(nat, guest, packet, ICMP4_TIME_EXCEEDED, 0);
+		else
+			send_to_host(nat, guest, packet, datagram, &host);
+		break;
+	case POLICY_GATEWAY:
+		nat->counters.dropped_policy++;
+		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_PORT);
+		break;
+	case POLICY_FORBIDDEN:
+		nat->counters.dropped_policy++;
+		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_ADMIN_PROHIBITED);
+		break;
+	case POLICY_UNREACHABLE:
+		nat->counters.dropped_policy++;
+		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_HOST);
+		break;
+	case POLICY_DROP:
+		nat->counters.dropped_address++;
+		break;
+	}
+}
+
+void udp_flow_input(struct nat *nat, struct guest *guest, const struct packet *packet)
+{
+	struct udp_datagram datagram;
+
+	if (packet_read_udp(&datagram, packet) != PACKET_OK) {
+		nat->counters.dropped_malformed++;
+		return;
+	}
+	if (serve(nat, guest, packet, &datagram))
+		return;
+	if (!policy_source_ok(&nat->config, &packet->src) ||
+	    !mac_eq(&packet->dst_mac, &nat->config.mac) || datagram.src_port == 0) {
+		nat->counters.dropped_address++;
+		return;
+	}
+	route(nat, guest, packet, &datagram);
+}
+
+/* ---- host to guest ------------------------------------------------------------------------------
+ */
+
+static void pass_error(struct nat *nat, struct dgflow *dg, const struct host_datagram *error)
+{
+	uint8_t udp[64];
+	struct wire_out out = wire_out(udp, sizeof(udp));
+
+	wire_put_u16(&out, dg->flow.key.guest.port);
+	wire_put_u16(&out, error->peer.port);
+	wire_put_u16(&out, (uint16_t)(8 + error->len));
+	wire_put_u16(&out, 0);
+	wire_put_bytes(&out, error->bytes, error->len < 56 ? error->len : 56);
+	dgflow_pass_error(nat, dg, error, IPPROTO_NUMBER_UDP, udp, wire_len(&out));
+}
+
+static void pass_data(struct nat *nat, struct dgflow *dg, const struct endpoint *from,
+		      const uint8_t *bytes, size_t len)
+{
+	struct iovec payload = {(void *)(uintptr_t)bytes, len};
+
+	nat->output = (struct nat_output){dg->flow.guest, dg->mac, NULL};
+	iplwip_udp_send(nat, from, &dg->flow.key.guest, &payload);
+	nat->counters.udp_to_guest++;
+}
+
+void udp_flow_received(struct nat *nat, struct dgflow *dg, const struct host_datagram *datagram)
+{
+	struct endpoint from = datagram->peer;
+
+	if (datagram->kind == HOST_DATAGRAM_ERROR) {
+		pass_error(nat, dg, datagram);
+		return;
+	}
+	if (datagram->len > 65507)
+		return;
+	from.addr = policy_peer_seen(&nat->config, &from.addr, &dg->flow.key.guest.addr);
+	dg->two_way = true;
+	dgflow_used(nat, dg, is_question_and_answer(from.port));
+	pass_data(nat, dg, &from, datagram->bytes, datagram->len);
+}
+
+void nat_udp_inbound(struct nat *nat, int handle, const struct endpoint *peer,
+		     const struct endpoint *guest, struct iovec payload)
+{
+	struct endpoint seen = {policy_peer_seen(&nat->config, &peer->addr, &guest->addr),
+				peer->port};
+	struct flow_key key;
+	struct dgflow *dg;
+	struct port *port;
+	struct mac mac;
+	int err;
+
+	if (!neighbour_find(nat->neighbours, &guest->addr, &port, &mac)) {
+		arp_ask(nat, &guest->addr); /* the peer will send again */
+		nat->counters.dropped_no_neighbour++;
+		return;
+	}
+	key = flow_key(FLOW_UDP, port->id, guest, &seen);
+	dg = (struct dgflow *)(void *)flow_find(nat->flows, &key);
+	if (!dg || dg->flow.handle != handle) {
+		if (dg)
+			dgflow_end(nat, dg);
+		dg = dgflow_new(nat, port->nat_data, &key, handle, &err);
+	}
+	if (!dg || payload.iov_len > 65507)
+		return;
+	dg->mac = mac;
+	dg->host_peer = *peer;
+	dg->two_way = true;
+	dgflow_used(nat, dg, false);
+	pass_data(nat, dg, &seen, payload.iov_base, payload.iov_len);
+	port->ops->flush(port); /* the payload is the caller's again when we return */
+}
+
+void nat_udp_inbound_closed(struct nat *nat, int handle)
+{
+	for (struct list *g = nat->guests.next; g != &nat->guests; g = g->next) {
+		struct guest *guest = list_entry(g, struct guest, link);
+		struct list *link = guest->flows[FLOW_UDP].next;
+
+		while (link != &guest->flows[FLOW_UDP]) {
+			struct dgflow *dg =
+			    (struct dgflow *)(void *)list_entry(link, struct flow, guest_link);
+			link = link->next;
+			if (dg->borrowed && dg->flow.handle == handle)
+				dgflow_end(nat, dg);
+		}
+	}
+}

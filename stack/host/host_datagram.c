@@ -26,6 +26,7 @@ int host_batch_init(struct host_batch *batch)
 		msg->msg_name = &batch->names[i];
 		msg->msg_iov = &batch->iov[i];
 		msg->msg_iovlen = 1;
+		msg->msg_control = batch->control[i];
 	}
 	return 0;
 }
@@ -40,8 +41,10 @@ int host_batch_receive(struct host_batch *batch, int fd, unsigned first, unsigne
 	int n;
 
 	assert(first + max <= HOST_BATCH_MAX);
-	for (unsigned i = first; i < first + max; i++)
+	for (unsigned i = first; i < first + max; i++) {
 		batch->msgs[i].msg_hdr.msg_namelen = sizeof(batch->names[i]);
+		batch->msgs[i].msg_hdr.msg_controllen = sizeof(batch->control[i]);
+	}
 	n = recvmmsg(fd, batch->msgs + first, max, MSG_DONTWAIT, NULL);
 	return n < 0 ? -errno : n;
 }
@@ -75,30 +78,104 @@ int host_datagram_want_errors(int fd, bool v6)
 	return r < 0 ? -errno : 0;
 }
 
-static void set_ttl(struct msghdr *msg, bool v4, int ttl)
+int host_datagram_want_source(int fd, bool v6)
 {
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg);
+	int on = 1, r;
 
-	cmsg->cmsg_level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
-	cmsg->cmsg_type = v4 ? IP_TTL : IPV6_HOPLIMIT;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(ttl));
-	memcpy(CMSG_DATA(cmsg), &ttl, sizeof(ttl));
+	if (v6)
+		r = setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on));
+	else
+		r = setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
+	return r < 0 ? -errno : 0;
+}
+
+bool host_batch_source(struct host_batch *batch, unsigned i, struct host_source *ret)
+{
+	struct msghdr *msg = &batch->msgs[i].msg_hdr;
+
+	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg)) {
+		if (cmsg->cmsg_level == IPPROTO_IP && cmsg->cmsg_type == IP_PKTINFO) {
+			struct in_pktinfo info;
+
+			memcpy(&info, CMSG_DATA(cmsg), sizeof(info));
+			*ret = (struct host_source){.addr = addr_v4(0)};
+			memcpy(ret->addr.b + 12, &info.ipi_spec_dst, sizeof(info.ipi_spec_dst));
+			return true;
+		}
+		if (cmsg->cmsg_level == IPPROTO_IPV6 && cmsg->cmsg_type == IPV6_PKTINFO) {
+			struct in6_pktinfo info;
+
+			memcpy(&info, CMSG_DATA(cmsg), sizeof(info));
+			*ret = (struct host_source){0};
+			memcpy(ret->addr.b, &info.ipi6_addr, sizeof(ret->addr.b));
+			if (addr_is_link_local(&ret->addr))
+				ret->interface = info.ipi6_ifindex;
+			return !addr_is_multicast(&ret->addr);
+		}
+	}
+	return false;
+}
+
+/* Control messages of one send: at most a TTL and a source. */
+struct control {
+	_Alignas(struct cmsghdr) uint8_t bytes[CMSG_SPACE(sizeof(int)) + HOST_CONTROL_LEN];
+	size_t len;
+};
+
+struct control_item {
+	int level, type;
+	const void *value;
+	size_t len;
+};
+
+static void control_add(struct control *control, const struct control_item *item)
+{
+	struct cmsghdr header = {
+	    .cmsg_len = CMSG_LEN(item->len), .cmsg_level = item->level, .cmsg_type = item->type};
+
+	memcpy(control->bytes + control->len, &header, sizeof(header));
+	memcpy(control->bytes + control->len + CMSG_LEN(0), item->value, item->len);
+	control->len += CMSG_SPACE(item->len);
+}
+
+static void control_add_ttl(struct control *control, bool v4, int ttl)
+{
+	struct control_item item = {v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TTL : IPV6_HOPLIMIT,
+				    &ttl, sizeof(ttl)};
+
+	control_add(control, &item);
+}
+
+static void control_add_source(struct control *control, bool v4, const struct host_source *from)
+{
+	struct in_pktinfo info = {0};
+	struct in6_pktinfo info6 = {.ipi6_ifindex = from->interface};
+	struct control_item item = {IPPROTO_IP, IP_PKTINFO, &info, sizeof(info)};
+	struct control_item item6 = {IPPROTO_IPV6, IPV6_PKTINFO, &info6, sizeof(info6)};
+
+	memcpy(&info.ipi_spec_dst, from->addr.b + 12, sizeof(info.ipi_spec_dst));
+	memcpy(&info6.ipi6_addr, from->addr.b, sizeof(info6.ipi6_addr));
+	control_add(control, v4 ? &item : &item6);
 }
 
 int host_datagram_send(int fd, const struct host_datagram_out *out)
 {
-	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int))] = {0};
+	struct control control = {0};
 	struct sockaddr_storage name;
 	struct msghdr msg = {
 	    .msg_name = &name, .msg_iov = (struct iovec *)out->iov, .msg_iovlen = out->iov_n};
+	bool v4 = addr_is_v4(&out->to.addr);
 
 	if (addr_is_unspecified(&out->to.addr))
 		return -ENETUNREACH; /* would go to the host's own loopback */
 	msg.msg_namelen = host_sockaddr_from(&out->to, &name);
-	if (out->ttl) {
-		msg.msg_control = control;
-		msg.msg_controllen = sizeof(control);
-		set_ttl(&msg, addr_is_v4(&out->to.addr), out->ttl);
+	if (out->ttl)
+		control_add_ttl(&control, v4, out->ttl);
+	if (out->from_given)
+		control_add_source(&control, v4, &out->from);
+	if (control.len) {
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = control.len;
 	}
 	/* An ICMP error about an earlier datagram makes one call fail, whatever that call is for;
 	 * it stays in the error queue. */

@@ -5,11 +5,15 @@
 #include "stack/host/host.h"
 
 #include <stdbool.h>
+#include <netinet/in.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
 #define HOST_BATCH_MAX 32 /* datagrams per recvmmsg() */
+
+/* bytes: one struct in_pktinfo or in6_pktinfo */
+#define HOST_CONTROL_LEN CMSG_SPACE(sizeof(struct in6_pktinfo))
 
 #define HOST_STREAM_EVENTS (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET)
 /* No EPOLLOUT: the kernel reports it after every datagram that has left, to nobody's use. */
@@ -33,11 +37,18 @@ struct host_slot {
 	uint8_t flags; /* enum host_slot_flag */
 };
 
+/* An address of the host's that a datagram came to or leaves from. */
+struct host_source {
+	struct addr addr;
+	unsigned interface; /* only for an IPv6 link-local address, else 0 */
+};
+
 /* Where received datagrams lie. Memory that no datagram was long enough for is never touched. */
 struct host_batch {
 	struct mmsghdr msgs[HOST_BATCH_MAX];
 	struct iovec iov[HOST_BATCH_MAX];
 	struct sockaddr_storage names[HOST_BATCH_MAX];
+	_Alignas(struct cmsghdr) uint8_t control[HOST_BATCH_MAX][HOST_CONTROL_LEN];
 	uint8_t *area;
 };
 
@@ -50,6 +61,7 @@ struct host {
 	unsigned slots_n;
 	unsigned open_n;
 	unsigned listeners_n;
+	struct host_listener *any_address_listeners; /* UDP, bound to 0.0.0.0 or :: */
 	struct host_batch batch;
 	/* Listeners' own: NAT code that runs in their callback may receive from other handles. */
 	struct host_batch listen_batch;
@@ -60,6 +72,7 @@ struct host {
 int host_watch(struct host *host, int fd, uint64_t token, uint32_t epoll_events);
 /* What is true of an open stream handle now is told again, as if it were news. */
 void host_tell_again(struct host *host, int handle);
+bool host_is_watched(const struct host *host, int handle);
 /* The slot of an open handle. */
 struct host_slot *host_slot_of(struct host *host, int handle);
 /* Closes a handle, watched or not yet. */
@@ -72,10 +85,16 @@ void host_batch_fini(struct host_batch *batch);
 int host_batch_receive(struct host_batch *batch, int fd, unsigned first, unsigned max);
 /* Options that every datagram socket of ours needs. 0 or -errno. */
 int host_datagram_prepare(int fd, bool v6);
+/* Received datagrams shall say which address of the host's they came to. 0 or -errno. */
+int host_datagram_want_source(int fd, bool v6);
+/* What datagram 'i' of a batch said of that; false when nothing usable. */
+bool host_batch_source(struct host_batch *batch, unsigned i, struct host_source *ret);
 /* ICMP errors about what this socket sent are to be queued for it. 0 or -errno. */
 int host_datagram_want_errors(int fd, bool v6);
 struct host_datagram_out {
 	struct endpoint to;
+	bool from_given;
+	struct host_source from;
 	uint8_t ttl; /* 0: the host's default */
 	const struct iovec *iov;
 	unsigned iov_n;
@@ -83,6 +102,10 @@ struct host_datagram_out {
 int host_datagram_send(int fd, const struct host_datagram_out *out);
 int host_datagram_recv(void *ctx, int handle, struct host_datagram *ret, unsigned max);
 void host_datagram_close(void *ctx, int handle);
+
+/* host_listen.c: where the answer of a listener's handle to 'peer' has to come from, if known. */
+bool host_listener_source(const struct host *host, int handle, const struct endpoint *peer,
+			  struct host_source *ret);
 
 /* host_tcp.c */
 int host_tcp_dial(void *ctx, uint64_t token, const struct endpoint *to);

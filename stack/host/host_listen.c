@@ -14,12 +14,24 @@
 #define PAUSE_MS 100        /* without descriptors or memory; clients wait in the backlog */
 #define LOG_INTERVAL_MS 10000
 
+/* What a UDP listener on any address remembers of its clients: a client hears only the address that
+ * it spoke to. By a hash of the peer; whom a newer one displaces gets the source that routing
+ * chooses. */
+#define CLIENTS_N 256
+
+struct client {
+	struct endpoint peer;
+	struct host_source source;
+};
+
 struct host_listener {
 	struct host *host;
 	struct host_listen_events events;
 	struct endpoint local;
 	int fd; /* -1 once closed */
 	unsigned handles_open;
+	struct client *clients;         /* CLIENTS_N of them; NULL unless UDP on any address */
+	struct host_listener *next_any; /* host->any_address_listeners */
 	struct log_limit log_limit;
 	uv_poll_t poll;
 	uv_timer_t pause;
@@ -90,6 +102,42 @@ static void accept_some(struct host_listener *l)
 	}
 }
 
+static struct client *client_slot(const struct host_listener *l, const struct endpoint *peer)
+{
+	unsigned hash = peer->port;
+
+	for (size_t i = 0; i < sizeof(peer->addr.b); i++)
+		hash = hash * 31 + peer->addr.b[i];
+	return &l->clients[(hash ^ hash >> 8 ^ hash >> 16) % CLIENTS_N];
+}
+
+static void remember(struct host_listener *l, struct host_batch *batch, unsigned i,
+		     const struct endpoint *peer)
+{
+	struct host_source source;
+
+	if (l->clients && host_batch_source(batch, i, &source))
+		*client_slot(l, peer) = (struct client){*peer, source};
+}
+
+bool host_listener_source(const struct host *host, int handle, const struct endpoint *peer,
+			  struct host_source *ret)
+{
+	const struct host_listener *l = host->any_address_listeners;
+
+	while (l && l->fd != handle)
+		l = l->next_any;
+	if (!l)
+		return false;
+
+	const struct client *client = client_slot(l, peer);
+
+	if (!endpoint_eq(&client->peer, peer))
+		return false;
+	*ret = client->source;
+	return true;
+}
+
 static void receive_some(struct host_listener *l)
 {
 	struct host_batch *batch = &l->host->listen_batch;
@@ -103,6 +151,7 @@ static void receive_some(struct host_listener *l)
 			if (!host_sockaddr_to(&batch->names[k], batch->msgs[k].msg_hdr.msg_namelen,
 					      &peer))
 				continue;
+			remember(l, batch, (unsigned)k, &peer);
 			l->events.datagram(
 			    l->events.ctx, l->fd, &peer,
 			    (struct iovec){batch->iov[k].iov_base, batch->msgs[k].msg_len});
@@ -149,13 +198,25 @@ static void on_handle_closed(uv_handle_t *handle)
 {
 	struct host_listener *l = handle->data;
 
-	if (--l->handles_open == 0)
+	if (--l->handles_open == 0) {
+		free(l->clients);
 		free(l);
+	}
+}
+
+static int remember_clients(struct host_listener *l)
+{
+	if (l->events.accepted || !addr_is_unspecified(&l->local.addr))
+		return 0;
+	l->clients = calloc(CLIENTS_N, sizeof(*l->clients));
+	if (!l->clients)
+		return -ENOMEM;
+	return host_datagram_want_source(l->fd, !addr_is_v4(&l->local.addr));
 }
 
 /* Takes 'fd' over when it succeeds. */
 static int listener_new(struct host_listener **ret, struct host *host, int fd,
-			const struct host_listen_events *events)
+			const struct endpoint *local, const struct host_listen_events *events)
 {
 	struct host_listener *l = calloc(1, sizeof(*l));
 	int r;
@@ -165,10 +226,18 @@ static int listener_new(struct host_listener **ret, struct host *host, int fd,
 	l->host = host;
 	l->events = *events;
 	l->fd = fd;
-	r = uv_poll_init(host->loop, &l->poll, fd);
+	l->local = *local;
+	r = remember_clients(l);
+	if (r == 0)
+		r = uv_poll_init(host->loop, &l->poll, fd);
 	if (r < 0) {
+		free(l->clients);
 		free(l);
 		return r;
+	}
+	if (l->clients) {
+		l->next_any = host->any_address_listeners;
+		host->any_address_listeners = l;
 	}
 	uv_timer_init(host->loop, &l->pause);
 	l->handles_open = 2;
@@ -195,7 +264,6 @@ static int listen_on(struct host_listener **ret, struct host *host, int type,
 {
 	bool v6 = !addr_is_v4(&at->addr);
 	int fd = socket(v6 ? AF_INET6 : AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	struct host_listener *l = NULL;
 	struct endpoint local;
 	int r;
 
@@ -207,14 +275,10 @@ static int listen_on(struct host_listener **ret, struct host *host, int type,
 	if (r == 0 && type == SOCK_STREAM && listen(fd, SOMAXCONN) < 0)
 		r = -errno;
 	if (r == 0)
-		r = listener_new(&l, host, fd, events);
-	if (!l) {
+		r = listener_new(ret, host, fd, &local, events);
+	if (r < 0)
 		close(fd);
-		return r;
-	}
-	l->local = local;
-	*ret = l;
-	return 0;
+	return r;
 }
 
 int host_listen_tcp(struct host_listener **ret, struct host *host, const struct endpoint *at,
@@ -249,6 +313,12 @@ void host_listener_close(struct host_listener *listener)
 {
 	if (!listener)
 		return;
+	struct host_listener **at = &listener->host->any_address_listeners;
+
+	while (*at && *at != listener)
+		at = &(*at)->next_any;
+	if (*at)
+		*at = listener->next_any;
 	listener->host->listeners_n--;
 	uv_close((uv_handle_t *)&listener->poll, on_handle_closed);
 	uv_close((uv_handle_t *)&listener->pause, on_handle_closed);

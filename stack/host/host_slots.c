@@ -55,10 +55,14 @@ int host_watch(struct host *host, int fd, uint64_t token, uint32_t epoll_events)
 	return 0;
 }
 
+bool host_is_watched(const struct host *host, int handle)
+{
+	return (unsigned)handle < host->slots_n && host->slots[handle].flags & HOST_SLOT_OPEN;
+}
+
 struct host_slot *host_slot_of(struct host *host, int handle)
 {
-	assert(handle >= 0 && (unsigned)handle < host->slots_n);
-	assert(host->slots[handle].flags & HOST_SLOT_OPEN);
+	assert(host_is_watched(host, handle));
 	return &host->slots[handle];
 }
 
@@ -71,7 +75,7 @@ void host_tell_again(struct host *host, int handle)
 
 void host_unwatch_and_close(struct host *host, int handle)
 {
-	if ((unsigned)handle < host->slots_n && host->slots[handle].flags & HOST_SLOT_OPEN) {
+	if (host_is_watched(host, handle)) {
 		host->slots[handle].flags = 0;
 		host->open_n--;
 	}

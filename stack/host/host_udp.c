@@ -34,8 +34,11 @@ int host_udp_open(void *ctx, uint64_t token, bool v6)
 int host_udp_send(void *ctx, int handle, const struct endpoint *to, uint8_t ttl,
 		  const struct iovec *iov, unsigned iov_n)
 {
+	struct host *host = ctx;
 	struct host_datagram_out out = {.to = *to, .ttl = ttl, .iov = iov, .iov_n = iov_n};
 
-	(void)ctx;
+	/* No flow's handle, so a listener's. */
+	if (host->any_address_listeners && !host_is_watched(host, handle))
+		out.from_given = host_listener_source(host, handle, to, &out.from);
 	return host_datagram_send(handle, &out);
 }

@@ -293,6 +293,79 @@ START_TEST(test_datagrams_come_with_their_peer_and_answers_leave_through_the_han
 }
 END_TEST
 
+START_TEST(test_answers_come_from_the_address_the_client_spoke_to)
+{
+	struct host_listen_events events = {on_accepted, on_datagram, NULL};
+	struct heard h;
+	struct iovec iov = {"a", 1};
+	char text[8];
+	struct endpoint any = {addr_v4(0), 0}, to = {addr_v4(0x7f000002), 0}, client_at;
+	struct sockaddr_storage name;
+
+	heard_open(&h, true, false);
+	host_listener_close(h.listener);
+	events.ctx = &h;
+	ck_assert_int_eq(host_listen_udp(&h.listener, h.f.host, &any, &events), 0);
+
+	/* Two clients of two of our addresses, who hear nobody else. */
+	for (unsigned i = 0; i < 2; i++) {
+		int client = loopback_socket(SOCK_DGRAM, false, &client_at);
+		socklen_t name_len;
+
+		to.addr = addr_v4(0x7f000002 + i);
+		to.port = host_listener_local(h.listener)->port;
+		name_len = host_sockaddr_from(&to, &name);
+		ck_assert_int_eq(connect(client, (struct sockaddr *)&name, name_len), 0);
+		ck_assert_int_eq(send(client, "q", 1, 0), 1);
+		while (h.n == i)
+			uv_run(&h.f.loop, UV_RUN_ONCE);
+		for (uint8_t ttl = 0; ttl < 2; ttl++) {
+			ck_assert_int_eq(h.f.ops->udp_send(h.f.host,
+							   host_listener_handle(h.listener),
+							   &client_at, ttl, &iov, 1),
+					 0);
+			ck_assert_int_eq(recv(client, text, sizeof(text), MSG_DONTWAIT), 1);
+		}
+		close(client);
+	}
+	heard_close(&h);
+}
+END_TEST
+
+START_TEST(test_ipv6_listener_on_any_address_answers)
+{
+	struct host_listen_events events = {on_accepted, on_datagram, NULL};
+	struct heard h;
+	struct iovec iov = {"a", 1};
+	char text[8];
+	struct endpoint any = {.port = 0}, to = anywhere6, client_at;
+	struct sockaddr_storage name;
+	socklen_t name_len;
+
+	if (!loopback_v6_available())
+		return;
+	heard_open(&h, true, true);
+	host_listener_close(h.listener);
+	events.ctx = &h;
+	ck_assert_int_eq(host_listen_udp(&h.listener, h.f.host, &any, &events), 0);
+
+	int client = loopback_socket(SOCK_DGRAM, true, &client_at);
+
+	to.port = host_listener_local(h.listener)->port;
+	name_len = host_sockaddr_from(&to, &name);
+	ck_assert_int_eq(connect(client, (struct sockaddr *)&name, name_len), 0);
+	ck_assert_int_eq(send(client, "q", 1, 0), 1);
+	while (h.n == 0)
+		uv_run(&h.f.loop, UV_RUN_ONCE);
+	ck_assert_int_eq(
+	    h.f.ops->udp_send(h.f.host, host_listener_handle(h.listener), &client_at, 9, &iov, 1),
+	    0);
+	ck_assert_int_eq(recv(client, text, sizeof(text), MSG_DONTWAIT), 1);
+	close(client);
+	heard_close(&h);
+}
+END_TEST
+
 START_TEST(test_bursts_and_long_datagrams_are_heard)
 {
 	enum { BURST = 150 }; /* more than one turn takes */
@@ -419,6 +492,8 @@ int main(void)
 	tcase_add_loop_test(tc, test_listener_may_be_closed_in_its_own_callback, 0, 2);
 	tcase_add_loop_test(
 	    tc, test_datagrams_come_with_their_peer_and_answers_leave_through_the_handle, 0, 2);
+	tcase_add_test(tc, test_answers_come_from_the_address_the_client_spoke_to);
+	tcase_add_test(tc, test_ipv6_listener_on_any_address_answers);
 	tcase_add_test(tc, test_bursts_and_long_datagrams_are_heard);
 	tcase_add_test(tc, test_no_descriptors_pauses_accepting_without_spinning);
 	tcase_add_test(tc, test_listener_closed_during_a_pause_leaves_nothing);

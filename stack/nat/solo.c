@@ -216,6 +216,7 @@ struct solo_engine *solo_engine_new(uint16_t mtu, solo_output *output, void *ctx
 	engine->output_ctx = ctx;
 	engine->slow_ticks = tcp_ticks ? tcp_ticks : 1; /* lwIP takes 0 for "no time measured" */
 	netif_add_noaddr(&engine->netif, engine, netif_setup, netif_no_input);
+	netif_set_default(&engine->netif); /* with LWIP_SINGLE_NETIF that is how it is found */
 	engine->netif.mtu = mtu;
 	engine->listener = new_listener(&engine->netif);
 	if (!engine->listener) {

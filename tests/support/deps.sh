@@ -97,9 +97,13 @@ print_debian() {
 	[ -z "$debian" ] || echo "  apt-get install $debian"
 }
 
+# Quiet while it goes well. A machine just booted may hold dpkg's lock for its own updates.
 run_apt() {
 	# shellcheck disable=SC2086 # as_root is a command with its option, or nothing
-	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 "$@" </dev/null
+	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" \
+		</dev/null >"$apt_log" 2>&1 && return 0
+	tail -n 20 "$apt_log" >&2
+	return 1
 }
 
 install_missing() {
@@ -122,12 +126,13 @@ install_missing() {
 
 find_missing
 [ $missing -gt 0 ] || exit 0
-why='this only looks'
 if [ -z "$install" ]; then
 	why='nothing is installed by this target'
 elif ! command -v apt-get >/dev/null; then
 	why='there is no apt-get here'
 elif find_root; then
+	apt_log=$(mktemp) || exit 1
+	trap 'rm -f "$apt_log"' EXIT
 	if install_missing; then
 		find_missing
 		[ $missing -gt 0 ] || exit 0

@@ -93,7 +93,7 @@ print_missing() {
 }
 
 print_debian() {
-	[ -z "$need_lists" ] || echo "  apt-get update"
+	have_lists || echo "  apt-get update"
 	[ -z "$debian" ] || echo "  apt-get install $debian"
 }
 

@@ -25,10 +25,13 @@ end_all() {
 	for pid in "${pids[@]}"; do
 		kill "$pid" 2>/dev/null
 	done
-	for pid in "${pids[@]}"; do
-		wait "$pid" 2>/dev/null
-	done
+	wait_for 5 all_ended || kill -KILL "${pids[@]}" 2>/dev/null
+	wait
 	[ -z "$work" ] || [ -n "${GUEST_KEEP:-}" ] || rm -rf "$work"
+}
+
+all_ended() {
+	! kill -0 "${pids[@]}" 2>/dev/null
 }
 
 die() {
@@ -41,6 +44,7 @@ die() {
 set_up() {
 	"$here/mkguest.sh" "$image" 9>&- || die "no guest image"
 	command -v qemu-system-x86_64 >/dev/null || die "no qemu-system-x86_64: install the package qemu-system-x86"
+	qemu-system-x86_64 -netdev help 2>/dev/null | grep -qx stream || die "this QEMU has no -netdev stream: 7.2 or newer is needed"
 	[ "${GUEST_NAT:-lwnat}" != lwnat ] || [ -x "$lwnat" ] || die "no program under test at $lwnat"
 	work=$(mktemp -d "${TMPDIR:-/tmp}/lwnat-guest.XXXXXX")
 	sockets=$work
@@ -152,6 +156,16 @@ nat_is_ready_or_dead() { # NAME PID
 nat_failed() { # NAME
 	show_log "$work/$1.nat.log"
 	die "the network $1 did not start"
+}
+
+has_ended() { # PID
+	! kill -0 "$1" 2>/dev/null
+}
+
+# Succeeds when the process ends soon after SIGTERM, with status 0.
+ends_on_sigterm() { # PID
+	kill "$1"
+	wait_for 10 has_ended "$1" && wait "$1"
 }
 
 # What every boot shares; the rest are the options of one guest.

@@ -292,14 +292,6 @@ void dhcpd_writer_put(struct dhcpd_writer *writer, uint8_t code, const void *val
 	} while (len > 0);
 }
 
-void dhcpd_writer_put_u32(struct dhcpd_writer *writer, uint8_t code, uint32_t value)
-{
-	uint8_t bytes[4];
-	struct wire_out out = wire_out(bytes, sizeof(bytes));
-	wire_put_u32(&out, value);
-	dhcpd_writer_put(writer, code, bytes, sizeof(bytes));
-}
-
 size_t dhcpd_writer_end(struct dhcpd_writer *writer)
 {
 	for (unsigned i = 0; i < writer->fields_n; i++) {

@@ -126,7 +126,6 @@ void dhcpd_writer_begin(struct dhcpd_writer *writer, uint8_t *start, size_t payl
 			const struct dhcpd_reply_head *head, bool overload);
 /* All of the option or nothing of it; over 255 bytes it becomes several (RFC 3396). */
 void dhcpd_writer_put(struct dhcpd_writer *writer, uint8_t code, const void *value, size_t len);
-void dhcpd_writer_put_u32(struct dhcpd_writer *writer, uint8_t code, uint32_t value);
 /* Ends and pads the message; returns its length in bytes. */
 size_t dhcpd_writer_end(struct dhcpd_writer *writer);
 

@@ -289,8 +289,9 @@ static void take_name(struct lease_table *table, struct lease *lease, const stru
 {
 	if (ack->name[0] && strcmp(ack->name, lease->pub.hostname) != 0) {
 		index_remove(lease, LEASE_BY_NAME);
-		assert(strlen(ack->name) < sizeof(lease->pub.hostname));
-		strcpy(lease->pub.hostname, ack->name);
+		size_t size = strlen(ack->name) + 1;
+		assert(size <= sizeof(lease->pub.hostname));
+		memcpy(lease->pub.hostname, ack->name, size);
 	}
 	const char *name = lease->pub.hostname;
 	if (!name[0] || lease->hash_link[LEASE_BY_NAME])

@@ -156,6 +156,47 @@ START_TEST(test_search_list_is_compressed_as_in_rfc_3397)
 }
 END_TEST
 
+START_TEST(test_search_list_is_not_compressed_to_a_name_that_only_looks_alike)
+{
+	static const char *const search[] = {"ab.net", "x.ab.net", "abc.net", "y.x.ab.net",
+					     "a.b.net"};
+	static const uint8_t expected[] = "\002ab\003net\0\001x\300\000\003abc\300\003\001y\300\010"
+					  "\001a\001b\300\003";
+	struct dhcpd_config c = dhcp_bed_config();
+	c.search = search;
+	c.search_n = 5;
+	ask(&c, NULL, 0);
+	ck_assert_int_eq(option(119), sizeof(expected) - 1);
+	ck_assert_mem_eq(value, expected, sizeof(expected) - 1);
+}
+END_TEST
+
+START_TEST(test_too_many_names_or_routes_are_refused)
+{
+	char names[40][132];
+	const char *search[40];
+	struct dhcpd_route routes[500];
+	struct dhcpd *server = NULL;
+	struct dhcpd_config c = dhcp_bed_config();
+	for (unsigned i = 0; i < 40; i++) { /* 123 bytes each */
+		memset(names[i], '0' + (int)i, 132);
+		names[i][60] = '.';
+		names[i][121] = '\0';
+		search[i] = names[i];
+	}
+	c.search = search;
+	c.search_n = 40;
+	ck_assert_int_eq(dhcpd_new(&server, &c), -EINVAL);
+	c.search_n = 0;
+	for (unsigned i = 0; i < 500; i++)
+		routes[i] = (struct dhcpd_route){{addr_v4(i), 32}, addr_v4(NET + 9)};
+	c.routes = routes;
+	c.routes_n = 500;
+	ck_assert_int_eq(dhcpd_new(&server, &c), -EINVAL);
+	ck_assert_ptr_null(server);
+}
+END_TEST
+
 /* Domains that cannot be compressed: 'n' of 3 + 2 * len bytes each in the option. */
 static void fill_search(char names[][132], const char **search, unsigned n, int len)
 {
@@ -401,6 +442,8 @@ int main(void)
 	tcase_add_test(tc, test_restricted_net_tells_no_router_and_no_dns);
 	tcase_add_test(tc, test_routes_come_with_the_default_route);
 	tcase_add_test(tc, test_search_list_is_compressed_as_in_rfc_3397);
+	tcase_add_test(tc, test_search_list_is_not_compressed_to_a_name_that_only_looks_alike);
+	tcase_add_test(tc, test_too_many_names_or_routes_are_refused);
 	tcase_add_test(tc, test_long_search_list_is_split_into_several_options);
 	tcase_add_test(tc, test_unused_fields_carry_options_when_the_client_takes_no_long_reply);
 	tcase_add_test(tc, test_reply_never_outgrows_the_buffer_or_the_mtu);

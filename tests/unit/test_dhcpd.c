@@ -246,6 +246,53 @@ START_TEST(test_selecting_with_the_address_in_ciaddr_is_understood)
 }
 END_TEST
 
+START_TEST(test_selecting_goes_by_the_requested_address_not_by_ciaddr)
+{
+	dhcp_bed_discover(&bed, 1, 0);
+	struct dhcp_built m = dhcp_build(REQUEST, 1);
+	dhcp_build_put_u32(&m, 54, DHCP_BED_SERVER);
+	dhcp_build_put_u32(&m, 50, FIRST);
+	dhcp_build_set_u32(&m, 12, 0x0a00020f);
+	ck_assert_int_eq(dhcp_bed_send_built(&bed, &m), DHCPD_ACKED);
+	expect_unicast(FIRST, 1);
+}
+END_TEST
+
+START_TEST(test_an_offer_says_nothing_in_ciaddr)
+{
+	struct dhcp_built m = dhcp_build(DISCOVER, 1);
+	dhcp_build_set_u32(&m, 12, 0x0a00020f);
+	ck_assert_int_eq(dhcp_bed_send_built(&bed, &m), DHCPD_OFFERED);
+	ck_assert_uint_eq(dhcp_field_u32(bed.reply.bytes.start, 12), 0);
+	expect_unicast(FIRST, 1);
+}
+END_TEST
+
+START_TEST(test_who_asks_again_keeps_its_offer_longest)
+{
+	for (uint32_t n = 0; n < 252; n++)
+		dhcp_bed_discover(&bed, n, 0);
+	uint32_t mine = FIRST;
+	ck_assert_int_eq(dhcp_bed_discover(&bed, 0, 0), DHCPD_OFFERED);
+	ck_assert_uint_eq(yiaddr(), mine);
+	for (uint32_t n = 252; n < 502; n++) { /* all the others' offers are lost */
+		dhcp_bed_discover(&bed, n, 0);
+		ck_assert_uint_ne(yiaddr(), mine);
+	}
+	/* the same for a known guest that comes back when the pool is full of known guests */
+	for (uint32_t n = 1000; n < 1252; n++) {
+		mine = n == 1000 ? dhcp_bed_boot(&bed, n) : mine;
+		dhcp_bed_release(&bed, n, dhcp_bed_boot(&bed, n));
+	}
+	dhcp_bed_discover(&bed, 1000, 0);
+	ck_assert_uint_eq(yiaddr(), mine);
+	for (uint32_t n = 2000; n < 2250; n++) {
+		dhcp_bed_boot(&bed, n);
+		ck_assert_uint_ne(yiaddr(), mine);
+	}
+}
+END_TEST
+
 START_TEST(test_request_for_no_address_at_all_is_malformed)
 {
 	struct dhcp_built m = dhcp_build(REQUEST, 1);
@@ -480,6 +527,9 @@ int main(void)
 	tcase_add_test(tc, test_a_renewal_beats_an_offer_made_to_another_after_a_restart);
 	tcase_add_test(tc, test_request_for_another_server_frees_our_offer_in_silence);
 	tcase_add_test(tc, test_selecting_with_the_address_in_ciaddr_is_understood);
+	tcase_add_test(tc, test_selecting_goes_by_the_requested_address_not_by_ciaddr);
+	tcase_add_test(tc, test_an_offer_says_nothing_in_ciaddr);
+	tcase_add_test(tc, test_who_asks_again_keeps_its_offer_longest);
 	tcase_add_test(tc, test_request_for_no_address_at_all_is_malformed);
 	tcase_add_test(tc, test_release_ends_the_lease_only_for_its_owner);
 	tcase_add_test(tc, test_a_declined_address_rests_for_ten_minutes);

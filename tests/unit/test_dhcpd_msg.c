@@ -228,6 +228,11 @@ START_TEST(test_fqdn_option_names_a_client_without_option_12)
 	dhcp_build_put(&both, 12, "vm", 2);
 	ck_assert(read_built(&both));
 	ck_assert_str_eq(request.hostname, "vm");
+	both = dhcp_build(DISCOVER, 1);
+	dhcp_build_put(&both, 12, "vm", 2);
+	dhcp_build_put(&both, 81, "\001\000\000other", 8);
+	ck_assert(read_built(&both));
+	ck_assert_str_eq(request.hostname, "vm");
 }
 END_TEST
 

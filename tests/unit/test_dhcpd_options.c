@@ -260,6 +260,32 @@ START_TEST(test_unused_fields_carry_options_when_the_client_takes_no_long_reply)
 }
 END_TEST
 
+START_TEST(test_a_split_option_is_whole_or_absent_at_every_reply_length)
+{
+	char names[8][132];
+	const char *search[8];
+	struct dhcpd_config c = dhcp_bed_config();
+	unsigned present_n = 0, absent_n = 0;
+	fill_search(names, search, 8, 60);
+	c.search = search;
+	c.search_n = 8;
+	dhcp_bed_open(&bed, &c);
+	for (unsigned max_len = 1100; max_len < 1500; max_len++) {
+		struct dhcp_built m = dhcp_build(DISCOVER, 1);
+		uint8_t max[2] = {(uint8_t)(max_len >> 8), (uint8_t)max_len};
+		dhcp_build_put(&m, 57, max, 2);
+		ck_assert_int_eq(dhcp_bed_send_built(&bed, &m), DHCPD_OFFERED);
+		ck_assert_uint_le(wire_len(&bed.reply.bytes), max_len - 28);
+		int len = option(119);
+		ck_assert(len == 8 * 123 || len == -1);
+		present_n += len > 0;
+		absent_n += len < 0;
+	}
+	ck_assert(present_n > 0 && absent_n > 0);
+	dhcp_bed_close(&bed);
+}
+END_TEST
+
 START_TEST(test_reply_never_outgrows_the_buffer_or_the_mtu)
 {
 	char names[9][132];
@@ -308,6 +334,12 @@ START_TEST(test_boot_file_and_server_stand_in_fields_and_options)
 	ask(&c, NULL, 0);
 	ck_assert_uint_eq(bed.reply.bytes.start[108], 0);
 	expect_text(67, url);
+	url[128] = '\0'; /* the field needs its NUL */
+	ask(&c, NULL, 0);
+	ck_assert_uint_eq(bed.reply.bytes.start[108], 0);
+	url[127] = '\0';
+	ask(&c, NULL, 0);
+	ck_assert_str_eq((const char *)bed.reply.bytes.start + 108, url);
 	ask(NULL, NULL, 0);
 	ck_assert_uint_eq(dhcp_field_u32(bed.reply.bytes.start, 20), 0);
 }
@@ -446,6 +478,7 @@ int main(void)
 	tcase_add_test(tc, test_too_many_names_or_routes_are_refused);
 	tcase_add_test(tc, test_long_search_list_is_split_into_several_options);
 	tcase_add_test(tc, test_unused_fields_carry_options_when_the_client_takes_no_long_reply);
+	tcase_add_test(tc, test_a_split_option_is_whole_or_absent_at_every_reply_length);
 	tcase_add_test(tc, test_reply_never_outgrows_the_buffer_or_the_mtu);
 	tcase_add_test(tc, test_boot_file_and_server_stand_in_fields_and_options);
 	tcase_add_test(tc, test_bootp_reply_with_much_to_say_is_no_longer_than_the_request);

@@ -187,10 +187,11 @@ static int lengths_check(struct parser *p, const struct ports *host, const struc
 
 int hostfwd_parse(const char *text, struct hostfwd_rule *ret, char error[HOSTFWD_ERROR_MAX])
 {
-	struct parser p = {{text, strlen(text)}, error};
+	struct parser p = {.rest = {text, strlen(text)}};
 	struct hostfwd_rule rule = {.proto = HOSTFWD_TCP};
-	struct ports host, guest;
+	struct ports host = {0}, guest = {0};
 
+	p.error = error;
 	int err = proto_parse(&p, &rule.proto);
 	if (!err)
 		err = addr_take(&p, "host address", &rule.host_addr_given, &rule.host_addr);

@@ -24,9 +24,10 @@ static bool parse_server(const char *text, size_t len, struct resolv_server *ret
 	scope = strchr(copy, '%');
 	if (scope) {
 		*scope++ = '\0';
-		if (strlen(scope) >= sizeof(server.scope))
+		size_t scope_len = strlen(scope);
+		if (scope_len >= sizeof(server.scope))
 			return false;
-		strcpy(server.scope, scope);
+		memcpy(server.scope, scope, scope_len + 1);
 	}
 	if (addr_parse(copy, &server.endpoint.addr) < 0)
 		return false;

@@ -123,6 +123,6 @@ uint64_t tcpinbound_next_ms(const struct nat *nat);
 void tcpinbound_drop_all(struct nat *nat);
 
 /* tcp_output.c: what lwIP sends, for nat->output */
-void tcpout_packet(void *nat, struct pbuf *packet, bool v6);
+void tcpout_packet(void *ctx, struct pbuf *packet, bool v6);
 
 #endif

@@ -249,11 +249,18 @@ fuzz:
 lint:
 	$(Q)tests/support/lint
 
+# The OPTIONS section comes from the program's own table.
+man_page := build/man/lwnat.1
+$(man_page): man/lwnat.1.in $(program)
+	@mkdir -p $(@D)
+	$(call say,MAN,$@)$(dir $(program))$(notdir $(program)) --man-options > $@.options
+	$(Q)sed -e '/^@OPTIONS@$$/{r $@.options' -e 'd}' -e 's/@VERSION@/$(VERSION)/' $< > $@
+
 .PHONY: install uninstall
-install: all
+install: all $(man_page)
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1
 	install -m 755 lwnat $(DESTDIR)$(BINDIR)/lwnat
-	install -m 644 man/lwnat.1 $(DESTDIR)$(MANDIR)/man1/lwnat.1
+	install -m 644 $(man_page) $(DESTDIR)$(MANDIR)/man1/lwnat.1
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/lwnat $(DESTDIR)$(MANDIR)/man1/lwnat.1
 

@@ -67,7 +67,8 @@ static int apply_word(struct setting *s, const char *word, const char *value)
 	if (!value)
 		inner.value = "on";
 	if (setting_apply(&inner) < 0)
-		return setting_fail(s, "%s=%s", word, inner.reason);
+		return setting_fail(s, "%s%s%s", word, inner.reason_is_whole ? ": " : "=",
+				    inner.reason);
 	*s->in_netdev |= UINT64_C(1) << (row - option_rows);
 	return 0;
 }

@@ -5,6 +5,7 @@
 
 #define WIDTH 79
 #define INDENT 6
+#define UNSERVED_MAX 512 /* bytes of their list */
 
 /* Words of 'text' in lines of at most WIDTH columns behind an indent. */
 static void print_wrapped(FILE *out, const char *text)
@@ -46,24 +47,17 @@ static void print_roff(FILE *out, const char *text)
 	}
 }
 
-/* Calls 'print' with each name, ", " between them. */
-static void print_unserved(FILE *out, const char *dashes, void (*print)(FILE *out, const char *))
+/* "tftp, smb, ...", each behind 'dashes'. */
+static void list_unserved(const char *dashes, char *text, size_t text_max)
 {
-	const char *separator = "";
+	size_t n = 0;
 
-	for (unsigned i = 0; i < option_rows_n; i++) {
-		if (!option_rows[i].name || option_rows[i].set)
-			continue;
-		fputs(separator, out);
-		print(out, dashes);
-		print(out, option_rows[i].name);
-		separator = ", ";
+	text[0] = '\0';
+	for (unsigned i = 0; i < option_rows_n && n < text_max; i++) {
+		if (option_rows[i].name && !option_rows[i].set)
+			n += (size_t)snprintf(text + n, text_max - n, "%s%s%s", n > 0 ? ", " : "",
+					      dashes, option_rows[i].name);
 	}
-}
-
-static void print_plain(FILE *out, const char *text)
-{
-	fputs(text, out);
 }
 
 static void print_help_row(FILE *out, const struct option_row *row)
@@ -84,6 +78,8 @@ static void print_help_row(FILE *out, const struct option_row *row)
 
 void options_print_help(FILE *out)
 {
+	char unserved[UNSERVED_MAX];
+
 	fputs("Usage: lwnat [OPTION]...\n"
 	      "A network for virtual machines, without root: guests attach with QEMU's\n"
 	      "-netdev stream and reach the host, each other and the world.\n",
@@ -98,10 +94,10 @@ void options_print_help(FILE *out)
 	}
 	fputs("\nOptions are written --NAME VALUE or --NAME=VALUE; of an option given twice the\n"
 	      "last counts, unless it may be repeated. QEMU's words not served yet by this\n"
-	      "version:\n      ",
+	      "version:\n",
 	      out);
-	print_unserved(out, "", print_plain);
-	fputc('\n', out);
+	list_unserved("", unserved, sizeof(unserved));
+	print_wrapped(out, unserved);
 }
 
 static void print_man_row(FILE *out, const struct option_row *row)
@@ -129,6 +125,8 @@ static void print_man_row(FILE *out, const struct option_row *row)
 
 void options_print_man(FILE *out)
 {
+	char unserved[UNSERVED_MAX];
+
 	for (unsigned i = 0; i < option_rows_n; i++) {
 		const struct option_row *row = &option_rows[i];
 
@@ -141,6 +139,7 @@ void options_print_man(FILE *out)
 		}
 	}
 	fputs(".SS Words of QEMU not served yet by this version\n", out);
-	print_unserved(out, "--", print_roff);
+	list_unserved("--", unserved, sizeof(unserved));
+	print_roff(out, unserved);
 	fputs(".\nEach is refused by name, as an option and in\n.BR \\-\\-netdev .\n", out);
 }

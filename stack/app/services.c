@@ -1,0 +1,308 @@
+#include "stack/app/services.h"
+
+#include "dhcp/dhcpd.h"
+#include "stack/base/log.h"
+#include "stack/host/dns_service.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DHCP_SERVER_PORT 67
+#define DHCP_CLIENT_PORT 68
+#define DNS_PORT 53
+#define LEASE_S 86400           /* QEMU's */
+#define LEASES_MAX 4096         /* clients remembered */
+#define DHCP_REPLY_MAX 1472     /* bytes: what fits an Ethernet frame of 1,500 */
+#define IP_UDP_HEADERS 28       /* bytes, IPv4 without options */
+#define DOMAIN "lwnat.internal" /* of all names that are lwnat's own */
+#define POOL_LOG_MS 60000       /* a full pool is said once in this time */
+
+enum { SERVICE_DNS = 1 }; /* nat_tcp_service_add()'s numbers */
+
+struct services {
+	struct services_config config;
+	struct dhcpd *dhcpd;
+	struct dns_service *dns; /* NULL: not served */
+	struct port **ports;     /* attached, 'ports_n' of config.ports_max */
+	unsigned ports_n;
+	struct log_limit pool_log;
+};
+
+/* Nobody is told of a DNS server by restrict=on, and a forwarder would be a way out. */
+static bool wants_dns(const struct options *o)
+{
+	return o->dns_is_ours && !o->restrict_guests;
+}
+
+/* ---- DHCP ---- */
+
+static uint32_t leases_max(const struct subnet *net)
+{
+	uint32_t hosts = (UINT32_MAX >> net->prefix_len) - 1;
+
+	return hosts < LEASES_MAX ? hosts : LEASES_MAX;
+}
+
+static const char *or_null(const char *text)
+{
+	return text[0] ? text : NULL;
+}
+
+/* Guests find each other by bare name because our domain stands last in their search list; it is
+ * their only domain when the user names none. */
+static int new_dhcpd(struct dhcpd **ret, const struct options *o)
+{
+	const char *search[OPTIONS_SEARCH_MAX + 2];
+	bool named = wants_dns(o);
+	struct dhcpd_config config = {
+	    .net = o->net,
+	    .server = o->host,
+	    .dns = o->dns,
+	    .pool_first = o->dhcpstart,
+	    .no_router = o->restrict_guests,
+	    .lease_s = LEASE_S,
+	    .mtu = o->mtu,
+	    .hostname = or_null(o->hostname),
+	    .domainname = or_null(o->domainname),
+	    .search = search,
+	    .bootfile = or_null(o->bootfile),
+	    .tftp_server_name = or_null(o->tftp_server_name),
+	    .leases_max = leases_max(&o->net),
+	};
+
+	for (unsigned i = 0; i < o->dnssearch.n; i++)
+		search[config.search_n++] = o->dnssearch.name[i];
+	if (named && config.domainname)
+		search[config.search_n++] = config.domainname;
+	if (named)
+		search[config.search_n++] = DOMAIN;
+	if (named && !config.domainname)
+		config.domainname = DOMAIN;
+	return dhcpd_new(ret, &config);
+}
+
+static void log_dhcp(struct services *s, enum dhcpd_verdict verdict,
+		     const struct nat_udp_meta *meta, const struct dhcpd_reply *reply)
+{
+	const char *port = meta->port->name;
+	char mac[MAC_TEXT_MAX], addr[ADDR_TEXT_MAX];
+
+	switch (verdict) {
+	case DHCPD_ACKED:
+		log_info("dhcp: %s on %s has %s", mac_format(&reply->client_mac, mac), port,
+			 addr_format(&reply->leased, addr));
+		return;
+	case DHCPD_POOL_EMPTY:
+		if (log_limit_ok(&s->pool_log, uv_now(s->config.loop), 1, POOL_LOG_MS))
+			log_warn("dhcp: no address left for %s on %s: take a larger --net",
+				 mac_format(&meta->guest_mac, mac), port);
+		return;
+	default:
+		log_debug("dhcp: message from %s on %s, verdict %d",
+			  mac_format(&meta->guest_mac, mac), port, verdict);
+	}
+}
+
+static void on_dhcp(void *ctx, const struct nat_udp_meta *meta, const uint8_t *payload, size_t len)
+{
+	struct services *s = ctx;
+	const struct options *o = s->config.options;
+	size_t room = o->mtu - IP_UDP_HEADERS;
+	uint8_t bytes[DHCP_REPLY_MAX];
+	struct dhcpd_reply reply = {
+	    .bytes = wire_out(bytes, room < sizeof(bytes) ? room : sizeof(bytes))};
+	enum dhcpd_verdict verdict;
+
+	verdict = dhcpd_input(s->dhcpd, wire_in(payload, len), &meta->guest.addr,
+			      uv_now(s->config.loop), &reply);
+	log_dhcp(s, verdict, meta, &reply);
+	if (verdict == DHCPD_ACKED && !addr_is_unspecified(&reply.leased))
+		nat_neighbour_set(s->config.nat, &reply.leased, &reply.client_mac, meta->port);
+	if (!reply.bytes.bad && wire_len(&reply.bytes) > 0) {
+		struct nat_udp_reply to = {
+		    .port = meta->port,
+		    .to_mac = reply.to_mac,
+		    .from = {o->host, DHCP_SERVER_PORT},
+		    .to = {reply.to, DHCP_CLIENT_PORT},
+		};
+
+		nat_udp_send(s->config.nat, &to, bytes, wire_len(&reply.bytes));
+	}
+}
+
+/* ---- names ---- */
+
+static bool guest_by_name(void *ctx, const char *label, bool v6, struct addr *ret)
+{
+	struct services *s = ctx;
+	const struct dhcpd_lease *lease;
+
+	if (v6)
+		return false;
+	lease = dhcpd_lease_by_name(s->dhcpd, label, uv_now(s->config.loop));
+	if (lease)
+		*ret = lease->addr;
+	return lease != NULL;
+}
+
+static bool guest_by_addr(void *ctx, const struct addr *addr, char ret[DHCPD_HOSTNAME_MAX])
+{
+	struct services *s = ctx;
+	const struct dhcpd_lease *lease;
+
+	lease = dhcpd_lease_by_addr(s->dhcpd, addr, uv_now(s->config.loop));
+	if (!lease || lease->hostname[0] == '\0')
+		return false;
+	memcpy(ret, lease->hostname, DHCPD_HOSTNAME_MAX);
+	return true;
+}
+
+/* ---- DNS ---- */
+
+/* Where a datagram's answer goes, kept until it comes. */
+struct dns_asker {
+	uint32_t port_id;
+	struct mac mac;
+	struct endpoint guest, service;
+};
+_Static_assert(sizeof(struct dns_asker) <= DNS_SERVICE_COOKIE_MAX, "must fit the cookie");
+
+static struct port *port_by_id(const struct services *s, uint32_t id)
+{
+	for (unsigned i = 0; i < s->ports_n; i++) {
+		if (s->ports[i]->id == id)
+			return s->ports[i];
+	}
+	return NULL;
+}
+
+static void on_dns(void *ctx, const struct nat_udp_meta *meta, const uint8_t *payload, size_t len)
+{
+	struct services *s = ctx;
+	struct dns_service_client client = {.id = meta->port->id,
+					    .cookie_len = sizeof(struct dns_asker)};
+	struct dns_asker asker = {.port_id = meta->port->id,
+				  .mac = meta->guest_mac,
+				  .guest = meta->guest,
+				  .service = meta->service};
+
+	/* What was broadcast is not answered: no address could be the answer's source. */
+	if (!addr_eq(&meta->service.addr, &s->config.options->dns) &&
+	    !addr_eq(&meta->service.addr, &s->config.options->host))
+		return;
+	memcpy(client.cookie, &asker, sizeof(asker));
+	dns_service_udp(s->dns, &client, payload, len);
+}
+
+static void on_dns_reply(void *ctx, const struct dns_service_client *client, const uint8_t *bytes,
+			 size_t len)
+{
+	struct services *s = ctx;
+	struct dns_asker asker;
+	struct nat_udp_reply to;
+
+	memcpy(&asker, client->cookie, sizeof(asker));
+	to = (struct nat_udp_reply){.port = port_by_id(s, asker.port_id),
+				    .to_mac = asker.mac,
+				    .from = asker.service,
+				    .to = asker.guest};
+	if (to.port)
+		nat_udp_send(s->config.nat, &to, bytes, len);
+}
+
+int services_accept(struct services *s, unsigned service, int fd, const struct endpoint *guest)
+{
+	struct port *port;
+	struct mac mac;
+
+	if (service != SERVICE_DNS || !s->dns)
+		return -ECONNREFUSED;
+	if (!nat_neighbour(s->config.nat, &guest->addr, &port, &mac))
+		return -EHOSTUNREACH;
+	return dns_service_tcp(s->dns, fd, port->id);
+}
+
+/* ---- building ---- */
+
+void services_port_add(struct services *s, struct port *port)
+{
+	assert(s->ports_n < s->config.ports_max);
+	s->ports[s->ports_n++] = port;
+}
+
+void services_port_remove(struct services *s, const struct port *port)
+{
+	for (unsigned i = 0; i < s->ports_n; i++) {
+		if (s->ports[i] == port) {
+			s->ports[i] = s->ports[--s->ports_n];
+			return;
+		}
+	}
+}
+
+static int start_dhcp(struct services *s)
+{
+	int result = new_dhcpd(&s->dhcpd, s->config.options);
+
+	if (result < 0)
+		return result;
+	return nat_udp_service_add(s->config.nat, DHCP_SERVER_PORT, on_dhcp, s);
+}
+
+static int start_dns(struct services *s)
+{
+	const struct options *o = s->config.options;
+	struct dns_service_config config = {
+	    .loop = s->config.loop,
+	    .names = {.domain = DOMAIN,
+		      .host4 = o->host,
+		      .net4 = o->net,
+		      .search = or_null(o->domainname),
+		      .name_to_addr = guest_by_name,
+		      .addr_to_name = guest_by_addr,
+		      .ctx = s},
+	    .resolver = {.upstreams = o->dns_upstream.endpoint, .upstreams_n = o->dns_upstream.n},
+	    .reply = on_dns_reply,
+	    .ctx = s,
+	};
+	int result;
+
+	result = dns_service_new(&s->dns, &config);
+	if (result == 0)
+		result = nat_udp_service_add(s->config.nat, DNS_PORT, on_dns, s);
+	if (result == 0)
+		result = nat_tcp_service_add(s->config.nat, DNS_PORT, true, SERVICE_DNS);
+	return result;
+}
+
+int services_new(struct services **ret, const struct services_config *config)
+{
+	struct services *s = calloc(1, sizeof(*s));
+	int result;
+
+	if (!s)
+		return -ENOMEM;
+	s->config = *config;
+	s->ports = calloc(config->ports_max, sizeof(struct port *));
+	result = s->ports ? start_dhcp(s) : -ENOMEM;
+	if (result == 0 && wants_dns(config->options))
+		result = start_dns(s);
+	if (result < 0) {
+		services_close(s);
+		return result;
+	}
+	*ret = s;
+	return 0;
+}
+
+void services_close(struct services *s)
+{
+	if (!s)
+		return;
+	dns_service_close(s->dns);
+	dhcpd_free(s->dhcpd);
+	free(s->ports);
+	free(s);
+}

@@ -1,0 +1,655 @@
+/* The program as its user meets it: arguments, exit status, one line per error, the socket file. */
+#include <check.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ARGS_MAX 16
+#define TEXT_MAX 16384
+#define HANG_S 60 /* check kills a test that takes longer */
+#define NOBODY 65534
+
+struct process {
+	pid_t pid; /* 0: none */
+	int out, err;
+	char out_text[TEXT_MAX], err_text[TEXT_MAX];
+	size_t out_len, err_len;
+	int status; /* exit status, -1 when a signal ended it; after finish() */
+};
+
+static char base[64];         /* XDG_RUNTIME_DIR of the tests */
+static char socket_path[128]; /* the default network's */
+static struct process first, second;
+static int inherited = -1; /* becomes descriptor 7 of the next process */
+static bool as_nobody;
+static char program[PATH_MAX];
+
+/* ---- running the program ---- */
+
+static void make_base(void)
+{
+	char real[PATH_MAX];
+
+	strcpy(base, "/tmp/lwnat-test-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(base));
+	setenv("XDG_RUNTIME_DIR", base, 1);
+	ck_assert_ptr_nonnull(realpath(getenv("LWNAT") ? getenv("LWNAT") : "lwnat", real));
+	snprintf(program, sizeof(program), "%s", real);
+	snprintf(socket_path, sizeof(socket_path), "%s/lwnat/default.sock", base);
+}
+
+static void kill_process(struct process *p)
+{
+	if (p->pid <= 0)
+		return;
+	kill(p->pid, SIGKILL);
+	waitpid(p->pid, NULL, 0);
+	p->pid = 0;
+}
+
+static void clean_up(void)
+{
+	char command[128];
+
+	kill_process(&first);
+	kill_process(&second);
+	snprintf(command, sizeof(command), "rm -rf '%s'", base);
+	ck_assert_int_eq(system(command), 0);
+}
+
+static void become_child(const int out[2], const int err[2], char *const argv[])
+{
+	dup2(out[1], STDOUT_FILENO);
+	dup2(err[1], STDERR_FILENO);
+	if (inherited >= 0)
+		dup2(inherited, 7);
+	if (as_nobody &&
+	    (chdir("/") < 0 || setgroups(0, NULL) < 0 || setgid(NOBODY) < 0 || setuid(NOBODY) < 0))
+		_exit(99);
+	execv(program, argv);
+	_exit(98);
+}
+
+/* From here on processes are an ordinary user's, in a directory that he cannot write to. The
+ * program may lie where he cannot look, so a copy is run. */
+static void become_nobody(void)
+{
+	char command[PATH_MAX + 128];
+
+	snprintf(command, sizeof(command), "cp '%s' '%s/copy'", program, base);
+	ck_assert_int_eq(system(command), 0);
+	snprintf(program, sizeof(program), "%s/copy", base);
+	ck_assert_int_eq(chown(base, NOBODY, NOBODY), 0);
+	as_nobody = true;
+}
+
+/* 'line' is split at '|'. */
+static void spawn(struct process *p, const char *line)
+{
+	char copy[1024], *rest = copy, *argv[ARGS_MAX + 1] = {(char *)"lwnat"};
+	int out[2], err[2], argc = 1;
+
+	memset(p, 0, sizeof(*p));
+	ck_assert_uint_lt(strlen(line), sizeof(copy));
+	strcpy(copy, line);
+	while (rest && *line != '\0') {
+		ck_assert_int_lt(argc, ARGS_MAX);
+		argv[argc++] = strsep(&rest, "|");
+	}
+	ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
+	ck_assert_int_eq(pipe2(err, O_CLOEXEC), 0);
+	fflush(stdout);
+	p->pid = fork();
+	ck_assert_int_ge(p->pid, 0);
+	if (p->pid == 0)
+		become_child(out, err, argv);
+	close(out[1]);
+	close(err[1]);
+	p->out = out[0];
+	p->err = err[0];
+}
+
+/* false at its end */
+static bool take_output(int fd, char *text, size_t *len)
+{
+	ssize_t n = read(fd, text + *len, TEXT_MAX - 1 - *len);
+
+	if (n <= 0)
+		return false;
+	*len += (size_t)n;
+	text[*len] = '\0';
+	return true;
+}
+
+static void read_until_ready(struct process *p)
+{
+	while (!strstr(p->out_text, "ready\n")) {
+		if (!take_output(p->out, p->out_text, &p->out_len)) {
+			take_output(p->err, p->err_text, &p->err_len);
+			ck_abort_msg("no ready line: %s%s", p->out_text, p->err_text);
+		}
+	}
+}
+
+static void finish(struct process *p)
+{
+	int status;
+
+	while (take_output(p->out, p->out_text, &p->out_len))
+		;
+	while (take_output(p->err, p->err_text, &p->err_len))
+		;
+	ck_assert_int_eq(waitpid(p->pid, &status, 0), p->pid);
+	p->pid = 0;
+	p->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	close(p->out);
+	close(p->err);
+}
+
+static void start(struct process *p, const char *line)
+{
+	spawn(p, line);
+	read_until_ready(p);
+}
+
+static void run(struct process *p, const char *line)
+{
+	spawn(p, line);
+	finish(p);
+}
+
+static unsigned lines_in(const char *text)
+{
+	unsigned n = 0;
+
+	for (; *text != '\0'; text++)
+		n += *text == '\n';
+	return n;
+}
+
+/* ---- what is left behind ---- */
+
+static void assert_no_socket_file(void)
+{
+	ck_assert_msg(access(socket_path, F_OK) < 0 && errno == ENOENT, "%s is left", socket_path);
+}
+
+static void assert_untouched(const char *line)
+{
+	struct dirent *entry;
+	DIR *dir = opendir(base);
+
+	while ((entry = readdir(dir)) != NULL)
+		ck_assert_msg(entry->d_name[0] == '.', "'%s' left %s", line, entry->d_name);
+	closedir(dir);
+}
+
+static void refuse(const char *line, int status, const char *part)
+{
+	run(&first, line);
+	ck_assert_msg(first.status == status, "'%s' ended with %d: %s", line, first.status,
+		      first.err_text);
+	ck_assert_msg(lines_in(first.err_text) == 1, "'%s' said: %s", line, first.err_text);
+	ck_assert_msg(strncmp(first.err_text, "lwnat: ", 7) == 0, "'%s' said: %s", line,
+		      first.err_text);
+	ck_assert_msg(strstr(first.err_text, part) != NULL, "'%s' said: %s", line, first.err_text);
+	ck_assert_msg(first.out_len == 0, "'%s' said on stdout: %s", line, first.out_text);
+	assert_no_socket_file();
+}
+
+START_TEST(test_bad_usage_is_one_line_and_status_2)
+{
+	static const char *const rows[][2] = {
+	    {"--net|10.0.2.0/33", "--net: '10.0.2.0/33': prefix must be 8-30"},
+	    {"--net|10.0.2.0/31", "--net: '10.0.2.0/31': prefix must be 8-30"},
+	    {"--net|garbage", "--net: 'garbage'"},
+	    {"--dhcpstart|192.168.1.1", "--dhcpstart: '192.168.1.1': is outside of --net"},
+	    {"--host|10.0.2.9|--dns|10.0.2.9", "--dns: '10.0.2.9': is both"},
+	    {"--hostfwd|tcp::0-:22", "--hostfwd: "},
+	    {"--hostfwd|tcp::70000-:22", "--hostfwd: "},
+	    {"--hostfwd|tcp::2222-:70000", "--hostfwd: "},
+	    {"--hostfwd|rubbish", "--hostfwd: "},
+	    {"--hostfwd|tcp::2222-:22|--hostfwd|tcp::2222-:23", "--hostfwd: "},
+	    {"--netdev|user,net=10.0.2.0/32", "--netdev: net='10.0.2.0/32': prefix must be 8-30"},
+	    {"--netdev|user,hostfwd=tcp::0-:22", "--netdev: hostfwd='tcp::0-:22': host port"},
+	    {"--netdev|user,tftp=/srv", "--netdev: tftp= is not served yet by this version"},
+	    {"--netdev|tap", "--netdev: 'tap': only user networks are served"},
+	    {"--guestfwd|tcp:1.2.3.4:5-cmd:x", "--guestfwd: is not served yet by this version"},
+	    {"--ipv6|on", "--ipv6: 'on': is not served yet by this version"},
+	    {"--nett|1", "did you mean --net?"},
+	    {"--mtu|70000", "--mtu: '70000'"},
+	    {"--socket", "--socket: needs a value"},
+	    {"--name|../../etc/x", "--name: "},
+	    {"--x\ny", "'--x\\x0ay': unknown option"},
+	    {"-redir|tcp:5555::22", "--hostfwd tcp::5555-:22"},
+	    {"-net|user", "--netdev"},
+	    {"extra", "'extra': unexpected argument"},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		refuse(rows[i][0], 2, rows[i][1]);
+		assert_untouched(rows[i][0]);
+	}
+}
+END_TEST
+
+START_TEST(test_help_and_version_go_to_standard_output)
+{
+	static const char *const lines[] = {"--help", "-h", "--version", "-V"};
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		run(&first, lines[i]);
+		ck_assert_int_eq(first.status, 0);
+		ck_assert_uint_eq(first.err_len, 0);
+		ck_assert_ptr_nonnull(strstr(first.out_text, "lwnat"));
+		assert_untouched(lines[i]);
+	}
+}
+END_TEST
+
+/* ---- start and end ---- */
+
+START_TEST(test_start_says_what_to_paste_and_where_all_is)
+{
+	start(&first, "--netdev|user,id=n1,net=192.168.31.0/24,dhcpstart=192.168.31.100,"
+		      "hostfwd=tcp::35229-:22,hostfwd=udp:127.0.0.1:35229-:53");
+	ck_assert_ptr_nonnull(strstr(first.out_text, "-netdev stream,id=n1,server=off,"));
+	ck_assert_ptr_nonnull(strstr(first.out_text, socket_path));
+	ck_assert_ptr_nonnull(strstr(first.out_text, "netdev=n1\n"));
+	ck_assert_ptr_nonnull(strstr(first.out_text, "net 192.168.31.0/24\n"));
+	ck_assert_ptr_nonnull(strstr(first.out_text, "gateway 192.168.31.2 "));
+	ck_assert_ptr_nonnull(strstr(first.out_text, "dns 192.168.31.3\n"));
+	ck_assert_ptr_nonnull(strstr(first.out_text, "dhcp from 192.168.31.100\n"));
+	ck_assert_ptr_nonnull(
+	    strstr(first.out_text,
+		   "tcp localhost:35229 -> 192.168.31.100:22 (bound to localhost only; for all "
+		   "interfaces write tcp:0.0.0.0:35229-"));
+	ck_assert_ptr_nonnull(strstr(first.out_text, "udp 127.0.0.1:35229 -> 192.168.31.100:53\n"));
+}
+END_TEST
+
+START_TEST(test_class_rule_is_said_at_start)
+{
+	start(&first, "--net|192.168.31.0");
+	ck_assert_ptr_nonnull(strstr(
+	    first.out_text, "net 192.168.0.0/16 (no length was given: /16 is what QEMU takes)\n"));
+}
+END_TEST
+
+static void assert_ends_well(int signal)
+{
+	struct stat st;
+	char dir[128];
+
+	start(&first, "");
+	ck_assert_int_eq(lstat(socket_path, &st), 0);
+	ck_assert(S_ISSOCK(st.st_mode));
+	ck_assert_uint_eq(st.st_mode & 0777, 0600);
+	snprintf(dir, sizeof(dir), "%s/lwnat", base);
+	ck_assert_int_eq(lstat(dir, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0700);
+	ck_assert_int_eq(kill(first.pid, signal), 0);
+	finish(&first);
+	ck_assert_int_eq(first.status, 0);
+	ck_assert_msg(first.err_len == 0, "said: %s", first.err_text);
+	assert_no_socket_file();
+}
+
+START_TEST(test_signals_end_it_and_remove_the_socket)
+{
+	assert_ends_well(SIGTERM);
+	assert_ends_well(SIGINT);
+	assert_ends_well(SIGHUP);
+}
+END_TEST
+
+static int connect_guest(const char *path)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	strncpy(to.sun_path, path, sizeof(to.sun_path) - 1);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	return fd;
+}
+
+START_TEST(test_guests_attached_at_the_end_are_let_go)
+{
+	int guest;
+	char byte;
+
+	start(&first, "");
+	guest = connect_guest(socket_path);
+	ck_assert_int_eq(kill(first.pid, SIGTERM), 0);
+	finish(&first);
+	ck_assert_int_eq(first.status, 0);
+	ck_assert_int_le(read(guest, &byte, 1), 0);
+	close(guest);
+	assert_no_socket_file();
+}
+END_TEST
+
+START_TEST(test_socket_of_a_dead_process_is_replaced)
+{
+	start(&first, "");
+	kill_process(&first);
+	ck_assert_int_eq(access(socket_path, F_OK), 0);
+	start(&second, "");
+	close(connect_guest(socket_path));
+}
+END_TEST
+
+START_TEST(test_socket_of_a_live_process_is_refused_and_kept)
+{
+	start(&first, "");
+	run(&second, "");
+	ck_assert_int_eq(second.status, 1);
+	ck_assert_uint_eq(lines_in(second.err_text), 1);
+	ck_assert_ptr_nonnull(strstr(second.err_text, "another lwnat listens there"));
+	close(connect_guest(socket_path));
+}
+END_TEST
+
+START_TEST(test_other_names_are_other_networks)
+{
+	char path[128];
+
+	start(&first, "");
+	start(&second, "--name|second");
+	snprintf(path, sizeof(path), "%s/lwnat/second.sock", base);
+	close(connect_guest(socket_path));
+	close(connect_guest(path));
+}
+END_TEST
+
+START_TEST(test_file_in_the_sockets_place_is_kept)
+{
+	char path[128], line[256];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/precious", base);
+	close(open(path, O_CREAT | O_WRONLY, 0600));
+	snprintf(line, sizeof(line), "--socket|%s", path);
+	refuse(line, 1, "is there already and no socket");
+	ck_assert_int_eq(lstat(path, &st), 0);
+	ck_assert(S_ISREG(st.st_mode));
+}
+END_TEST
+
+START_TEST(test_socket_in_a_missing_directory_is_one_line)
+{
+	refuse("--socket|/nonexistent/dir/s", 1, "--socket: '/nonexistent/dir/s'");
+}
+END_TEST
+
+START_TEST(test_ready_fd_gets_its_line_and_is_closed)
+{
+	char text[16] = "";
+	int fds[2];
+
+	ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
+	inherited = fds[1];
+	start(&first, "--ready-fd|7");
+	close(fds[1]);
+	ck_assert_int_eq(read(fds[0], text, sizeof(text)), 6);
+	ck_assert_str_eq(text, "ready\n");
+	ck_assert_int_eq(read(fds[0], text, sizeof(text)), 0);
+}
+END_TEST
+
+START_TEST(test_closed_ready_fd_is_refused)
+{
+	refuse("--ready-fd|77", 1, "--ready-fd: '77': is not open");
+}
+END_TEST
+
+/* ---- --fd ---- */
+
+START_TEST(test_inherited_guest_is_served_until_it_goes)
+{
+	int pair[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	inherited = pair[1];
+	start(&first, "--fd|7");
+	close(pair[1]);
+	assert_no_socket_file();
+	ck_assert_ptr_null(strstr(first.out_text, "-netdev"));
+	close(pair[0]);
+	finish(&first);
+	ck_assert_int_eq(first.status, 0);
+}
+END_TEST
+
+START_TEST(test_inherited_guest_beside_a_socket_ends_nothing)
+{
+	char line[256];
+	int pair[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	inherited = pair[1];
+	snprintf(line, sizeof(line), "--fd|7|--socket|%s/s", base);
+	start(&first, line);
+	close(pair[1]);
+	close(pair[0]);
+	while (!strstr(first.err_text, "gone"))
+		ck_assert(take_output(first.err, first.err_text, &first.err_len));
+	snprintf(line, sizeof(line), "%s/s", base);
+	close(connect_guest(line));
+}
+END_TEST
+
+START_TEST(test_fd_that_is_no_socket_is_refused)
+{
+	int fds[2];
+
+	refuse("--fd|77", 1, "--fd: '77': ");
+	ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
+	inherited = fds[1];
+	refuse("--fd|7", 1, "--fd: '7': is no connected stream socket");
+}
+END_TEST
+
+/* ---- forwards ---- */
+
+/* A listening socket on 127.0.0.1; the port it got. */
+static int listen_on_host(uint16_t *ret_port)
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(addr);
+
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	ck_assert_int_eq(listen(fd, 1), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+	*ret_port = ntohs(addr.sin_port);
+	return fd;
+}
+
+START_TEST(test_busy_port_names_its_holder)
+{
+	char line[64], want[128];
+	uint16_t port;
+	int fd = listen_on_host(&port);
+
+	snprintf(line, sizeof(line), "--hostfwd|tcp::%u-:22", port);
+	snprintf(want, sizeof(want), "--hostfwd: tcp 127.0.0.1:%u is taken by pid %d (test_cli)",
+		 port, getpid());
+	refuse(line, 1, want);
+	close(fd);
+}
+END_TEST
+
+START_TEST(test_forward_is_bound_to_localhost_and_freed_at_the_end)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET};
+	char line[64];
+	uint16_t port;
+	int fd = listen_on_host(&port);
+
+	close(fd);
+	snprintf(line, sizeof(line), "--hostfwd|tcp::%u-:22", port);
+	start(&first, line);
+	to.sin_port = htons(port);
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	close(fd);
+	to.sin_addr.s_addr = htonl(0x7f000002); /* bound to one address, not to all */
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof(to)), -1);
+	ck_assert_int_eq(errno, ECONNREFUSED);
+	close(fd);
+	kill(first.pid, SIGTERM);
+	finish(&first);
+	ck_assert_int_eq(first.status, 0);
+	start(&second, line);
+}
+END_TEST
+
+START_TEST(test_forward_from_an_address_that_is_not_ours_is_refused)
+{
+	refuse("--hostfwd|tcp:203.0.113.9:35230-:22", 1, "this host has no such address");
+}
+END_TEST
+
+START_TEST(test_failed_forward_leaves_no_other_open)
+{
+	char line[128];
+	uint16_t busy, free_port;
+	int fd = listen_on_host(&busy), other = listen_on_host(&free_port);
+
+	close(other);
+	snprintf(line, sizeof(line), "--hostfwd|tcp::%u-:22|--hostfwd|tcp::%u-:23", free_port,
+		 busy);
+	refuse(line, 1, "is taken by pid");
+	close(fd);
+	start(&first, line);
+}
+END_TEST
+
+/* ---- an ordinary user ---- */
+
+START_TEST(test_no_root_and_no_writable_directory_are_needed)
+{
+	if (geteuid() != 0)
+		return; /* then all the other tests show it */
+	become_nobody();
+	start(&first, "--hostfwd|tcp::35231-:22");
+	ck_assert_int_eq(access(socket_path, F_OK), 0);
+	kill(first.pid, SIGTERM);
+	finish(&first);
+	ck_assert_int_eq(first.status, 0);
+	assert_no_socket_file();
+}
+END_TEST
+
+START_TEST(test_privileged_port_names_the_sysctl)
+{
+	FILE *in = fopen("/proc/sys/net/ipv4/ip_unprivileged_port_start", "r");
+	int start_port = 1024;
+
+	if (in && fscanf(in, "%d", &start_port) != 1)
+		start_port = 1024;
+	if (in)
+		fclose(in);
+	if (geteuid() != 0 || start_port <= 35)
+		return; /* nobody is kept from port 35 here */
+	become_nobody();
+	refuse("--hostfwd|tcp::35-:22", 1, "sysctl net.ipv4.ip_unprivileged_port_start=35");
+}
+END_TEST
+
+static long context_switches(pid_t pid)
+{
+	char path[64], line[256];
+	long sum = 0;
+	FILE *in;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	in = fopen(path, "r");
+	ck_assert_ptr_nonnull(in);
+	while (fgets(line, sizeof(line), in)) {
+		if (strncmp(line, "voluntary_ctxt_switches:", 24) == 0)
+			sum = strtol(line + 24, NULL, 10);
+	}
+	fclose(in);
+	return sum;
+}
+
+START_TEST(test_idle_process_never_wakes_up)
+{
+	long before;
+	int guest;
+
+	start(&first, "");
+	guest = connect_guest(socket_path);
+	while (!strstr(first.err_text, "attached"))
+		ck_assert(take_output(first.err, first.err_text, &first.err_len));
+	usleep(300000); /* what the start set going has ended by then */
+	before = context_switches(first.pid);
+	usleep(1500000);
+	ck_assert_int_eq(context_switches(first.pid), before);
+	close(guest);
+}
+END_TEST
+
+static void add_tests(TCase *tcase)
+{
+	tcase_add_test(tcase, test_bad_usage_is_one_line_and_status_2);
+	tcase_add_test(tcase, test_help_and_version_go_to_standard_output);
+	tcase_add_test(tcase, test_start_says_what_to_paste_and_where_all_is);
+	tcase_add_test(tcase, test_class_rule_is_said_at_start);
+	tcase_add_test(tcase, test_signals_end_it_and_remove_the_socket);
+	tcase_add_test(tcase, test_guests_attached_at_the_end_are_let_go);
+	tcase_add_test(tcase, test_socket_of_a_dead_process_is_replaced);
+	tcase_add_test(tcase, test_socket_of_a_live_process_is_refused_and_kept);
+	tcase_add_test(tcase, test_other_names_are_other_networks);
+	tcase_add_test(tcase, test_file_in_the_sockets_place_is_kept);
+	tcase_add_test(tcase, test_socket_in_a_missing_directory_is_one_line);
+	tcase_add_test(tcase, test_ready_fd_gets_its_line_and_is_closed);
+	tcase_add_test(tcase, test_closed_ready_fd_is_refused);
+	tcase_add_test(tcase, test_inherited_guest_is_served_until_it_goes);
+	tcase_add_test(tcase, test_inherited_guest_beside_a_socket_ends_nothing);
+	tcase_add_test(tcase, test_fd_that_is_no_socket_is_refused);
+	tcase_add_test(tcase, test_busy_port_names_its_holder);
+	tcase_add_test(tcase, test_forward_is_bound_to_localhost_and_freed_at_the_end);
+	tcase_add_test(tcase, test_forward_from_an_address_that_is_not_ours_is_refused);
+	tcase_add_test(tcase, test_failed_forward_leaves_no_other_open);
+	tcase_add_test(tcase, test_no_root_and_no_writable_directory_are_needed);
+	tcase_add_test(tcase, test_privileged_port_names_the_sysctl);
+	tcase_add_test(tcase, test_idle_process_never_wakes_up);
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("cli");
+	TCase *tcase = tcase_create("all");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_add_checked_fixture(tcase, make_base, clean_up);
+	tcase_set_timeout(tcase, HANG_S);
+	add_tests(tcase);
+	suite_add_tcase(suite, tcase);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -169,6 +169,15 @@ static void port_flush(struct port *port)
 
 static const struct port_ops port_ops = {.send = port_send, .flush = port_flush};
 
+/* Work that events made possible, and what came of it. */
+static void turn_end(struct stream_uv *s)
+{
+	if (s->events.batch_end)
+		s->events.batch_end(s->events.ctx);
+	if (!s->closing)
+		lan_flush(s->lan);
+}
+
 static void port_writable(struct stream_port *p)
 {
 	int err = stream_out_drain(p->out);
@@ -183,6 +192,7 @@ static void port_writable(struct stream_port *p)
 	poll_update(p);
 	if (p->s->events.writable)
 		p->s->events.writable(p->s->events.ctx, &p->port);
+	turn_end(p->s);
 }
 
 /* ---- from the guest ---- */
@@ -271,16 +281,12 @@ static void drop_broken(struct stream_port *p)
 static void switch_batch(struct stream_port *p)
 {
 	struct frame_owner *owner = &p->buf->owner;
-	struct stream_uv *s = p->s;
 
 	/* Ours until the flush, even if a callback drops the port: other ports have frames of this
 	 * buffer queued. */
 	frame_owner_ref(owner);
 	bool whole = switch_frames(p);
-	if (s->events.batch_end)
-		s->events.batch_end(s->events.ctx);
-	if (!s->closing)
-		lan_flush(s->lan);
+	turn_end(p->s);
 	frame_owner_unref(owner);
 	if (!whole && !p->dropped)
 		drop_broken(p);

@@ -14,7 +14,8 @@ struct stream_uv_events {
 	void (*attached)(void *ctx, struct port *port);
 	/* The port is already out of the lan, and freed after the return. */
 	void (*gone)(void *ctx, struct port *port);
-	/* One read batch has been switched: NAT work may run now. Comes before lan_flush(). */
+	/* A read batch has been switched, or a port has become writable: NAT work may run now.
+	 * lan_flush() follows. */
 	void (*batch_end)(void *ctx);
 	void (*writable)(void *ctx, struct port *port); /* 'blocked' is false again */
 	void *ctx;

@@ -27,6 +27,10 @@ static int fail(struct options_error *error, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(error->text, sizeof(error->text), format, args);
 	va_end(args);
+	for (char *c = error->text; *c != '\0'; c++) {
+		if (*c < ' ' || *c > '~')
+			*c = '?'; /* what another unit quoted */
+	}
 	return -EINVAL;
 }
 

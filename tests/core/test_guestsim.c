@@ -5,6 +5,7 @@
 #include "tests/support/guestsim.h"
 #include "tests/support/pattern.h"
 #include "tests/support/sim_tcp.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -245,22 +246,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("guestsim");
-	TCase *tc = tcase_create("core");
-	SRunner *runner;
-	int failed;
-
-	tcase_set_timeout(tc, 120);
-	tcase_add_test(tc, test_two_guests_exchange_data_and_close);
-	tcase_add_test(tc, test_two_guests_repair_loss_reorder_and_duplication);
-	tcase_add_test(tc, test_nobody_listening_resets);
-	tcase_add_test(tc, test_paused_reader_closes_window_and_reopens_it);
-	tcase_add_test(tc, test_large_datagram_crosses_in_fragments);
-	tcase_add_test(tc, test_wrong_checksum_is_a_fault);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return SUITE_RUN("guestsim", test_two_guests_exchange_data_and_close,
+			 test_two_guests_repair_loss_reorder_and_duplication,
+			 test_nobody_listening_resets,
+			 test_paused_reader_closes_window_and_reopens_it,
+			 test_large_datagram_crosses_in_fragments, test_wrong_checksum_is_a_fault);
 }

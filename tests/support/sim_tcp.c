@@ -172,10 +172,15 @@ void sim_tcp_kick(struct sim_tcp *tcp)
 void sim_tcp_read(struct sim_tcp *tcp, uint64_t len)
 {
 	uint64_t unread = tcp->received - tcp->consumed;
+	uint64_t news;
 
 	tcp->consumed += len < unread ? len : unread;
-	tcp->ack_due = true;
-	sim_tcp_mark(tcp);
+	news = tcp->consumed + tcp->recv_buffer - tcp->right_edge;
+	if (news >= tcp->self_mss ||
+	    news >= tcp->recv_buffer / 2) { /* RFC 9293 section 3.8.6.2.2 */
+		tcp->ack_due = true;
+		sim_tcp_mark(tcp);
+	}
 }
 
 void sim_tcp_abort(struct sim_tcp *tcp)
@@ -270,8 +275,7 @@ static void input_syn_sent(struct sim_tcp *tcp, const struct packet *p, uint64_t
 		sim_tcp_disarm(tcp);
 		sim_tcp_arm(tcp, now_ms);
 	} else if (p->flags & FLAG_ACK) {
-		guestsim_note_fault(tcp->sim, &faults->bad_ack,
-				    "ACK in SYN-SENT is not for our SYN");
+		tcp->count.stale_acks_in++; /* an old connection's: RFC 9293 section 3.5.1 */
 		refuse(guestsim_tcp_table(tcp->sim), p);
 	} else if (p->flags & FLAG_SYN) { /* both opened at once */
 		tcp->state = SIM_SYN_RECEIVED;

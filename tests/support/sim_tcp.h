@@ -44,6 +44,7 @@ struct sim_tcp_counters {
 	uint32_t pure_acks_in;
 	uint32_t syn_acks_in;
 	uint32_t urgent_in;
+	uint32_t stale_acks_in;  /* in SYN-SENT, and not for our SYN */
 	uint32_t challenges_out; /* RST in the window but not at its left edge: RFC 5961 */
 };
 

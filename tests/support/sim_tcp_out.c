@@ -68,8 +68,12 @@ static uint16_t offer_window(struct sim_tcp *tcp, bool syn)
 {
 	uint64_t room = tcp->consumed + tcp->recv_buffer - tcp->received;
 	unsigned shift = syn || tcp->self_wscale < 0 ? 0 : (unsigned)tcp->self_wscale;
-	uint64_t field = room >> shift;
+	uint64_t field, news = tcp->consumed + tcp->recv_buffer - tcp->right_edge;
 
+	/* RFC 9293 section 3.8.6.2.2: the edge moves in steps worth a segment. */
+	if (tcp->right_edge && news < tcp->self_mss && news < tcp->recv_buffer / 2)
+		room = tcp->right_edge > tcp->received ? tcp->right_edge - tcp->received : 0;
+	field = room >> shift;
 	if (field > 65535)
 		field = 65535;
 	if (tcp->received + (field << shift) > tcp->right_edge)

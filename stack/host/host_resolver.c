@@ -47,7 +47,8 @@ struct query {
 	struct host_resolver *r;
 	host_resolver_done *done;
 	void *ctx;
-	uint64_t next_ms, end_ms;
+	uint64_t next_ms; /* the end of this step */
+	unsigned steps_n; /* gone by */
 	struct attempt *attempts;
 	unsigned attempts_n; /* ever made */
 	uint64_t tried_list; /* which list of servers 'tried' speaks of */
@@ -319,8 +320,6 @@ static void query_try(struct query *q)
 	uint16_t id = rng_u16(&r->rng);
 
 	q->attempts_n++;
-	query_unlink(q);
-	query_link(q);
 	if (!a) {
 		query_fail(q, -ENOMEM);
 		return;
@@ -340,7 +339,8 @@ static void query_try(struct query *q)
 	upstream_send(a->server->up, &bytes, q->edns, on_attempt_done, a);
 }
 
-/* A step has gone by since the last attempt. */
+/* A step has gone by. They are counted, so that a process that was stopped for a while does not
+ * take its own absence for the servers' silence. */
 static void query_step(struct query *q)
 {
 	struct attempt *latest = q->attempts;
@@ -349,14 +349,14 @@ static void query_step(struct query *q)
 		latest->missed = true;
 		server_missed(q->r, latest->server);
 	}
-	if (uv_now(q->r->loop) >= q->end_ms || q->refusal) {
+	if (++q->steps_n >= STEPS_MAX || q->refusal) {
 		query_fail(q, -ETIMEDOUT);
-	} else if (q->attempts_n < attempts_max(q->r)) {
-		query_try(q);
-	} else {
-		query_unlink(q);
-		query_link(q);
+		return;
 	}
+	query_unlink(q);
+	query_link(q);
+	if (q->attempts_n < attempts_max(q->r))
+		query_try(q);
 }
 
 /* ---- the timer ---- */
@@ -483,7 +483,6 @@ int host_resolver_send(struct host_resolver *r, const uint8_t *query, size_t len
 	q->r = r;
 	q->done = done;
 	q->ctx = ctx;
-	q->end_ms = uv_now(r->loop) + STEPS_MAX * (uint64_t)r->step_ms;
 	out = wire_out(q->bytes, len);
 	q->edns = dns_query_put_upstream(wire_in(query, len), 0, UPSTREAM_UDP_SIZE, &out);
 	assert(!out.bad); /* an OPT record without options is the shortest there is */

@@ -350,6 +350,13 @@ START_TEST(test_subnet_between_label_edges_answers_for_its_own_part)
 		       "31.0.10.in-addr.arpa");
 	assert_forwarded("9.32.0.10.in-addr.arpa", DNS_TYPE_PTR);
 	assert_forwarded("0.10.in-addr.arpa", DNS_TYPE_PTR);
+
+	/* Zeros that are missing must not pass for zeros that are there. */
+	dnsfwd_free(fwd);
+	c.net4 = N("10.0.0.0/24");
+	ck_assert_int_eq(dnsfwd_new(&fwd, &c), 0);
+	assert_forwarded("10.in-addr.arpa", DNS_TYPE_SOA);
+	assert_forwarded("0.10.in-addr.arpa", DNS_TYPE_SOA);
 }
 END_TEST
 

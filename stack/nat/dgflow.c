@@ -220,8 +220,10 @@ static void put_quoted_ip(struct wire_out *out, const struct addr *src, const st
 }
 
 void dgflow_pass_error(struct nat *nat, struct dgflow *dg, const struct host_datagram *error,
-		       uint8_t proto, const uint8_t *l4, size_t l4_len)
+		       const struct wire_out *l4)
 {
+	uint8_t proto = dg->flow.key.kind == FLOW_UDP ? IPPROTO_NUMBER_UDP : IPPROTO_NUMBER_ICMP;
+	size_t l4_len = wire_len(l4);
 	struct addr peer =
 	    policy_peer_seen(&nat->config, &error->peer.addr, &dg->flow.key.guest.addr);
 	uint8_t quote[20 + 64];
@@ -238,7 +240,7 @@ void dgflow_pass_error(struct nat *nat, struct dgflow *dg, const struct host_dat
 	if (icmp.type != ICMP4_UNREACHABLE && icmp.type != ICMP4_TIME_EXCEEDED)
 		return;
 	put_quoted_ip(&out, &dg->flow.key.guest.addr, &peer, proto, l4_len);
-	wire_put_bytes(&out, l4, l4_len < 64 ? l4_len : 64);
+	wire_put_bytes(&out, l4->start, l4_len < 64 ? l4_len : 64);
 	icmp.quote = quote;
 	icmp.quote_len = wire_len(&out);
 	/* An error that the host itself found comes from where the packet was going, or from us. */

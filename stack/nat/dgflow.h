@@ -4,6 +4,7 @@
 #ifndef LWNAT_NAT_DGFLOW_H
 #define LWNAT_NAT_DGFLOW_H
 
+#include "stack/base/wire.h"
 #include "stack/nat/nat_priv.h"
 
 struct dgflow {
@@ -34,9 +35,9 @@ void udp_flow_received(struct nat *nat, struct dgflow *dg, const struct host_dat
 /* ping.c */
 void ping_request(struct nat *nat, struct guest *guest, const struct packet *packet);
 void ping_received(struct nat *nat, struct dgflow *dg, const struct host_datagram *datagram);
-/* An ICMP error from the host about something this flow has sent: passed on, quoting what the guest
- * had sent. */
+/* An ICMP error from the host about something this flow has sent: passed on, quoting
+ * what the guest had sent: 'l4', from its UDP or ICMP header on. */
 void dgflow_pass_error(struct nat *nat, struct dgflow *dg, const struct host_datagram *error,
-		       uint8_t proto, const uint8_t *l4, size_t l4_len);
+		       const struct wire_out *l4);
 
 #endif

@@ -99,7 +99,9 @@ void ping_received(struct nat *nat, struct dgflow *dg, const struct host_datagra
 	/* The kernel has put its own identifier there. */
 	wire_put_u16(&header, dg->flow.key.guest.port);
 	if (datagram->kind == HOST_DATAGRAM_ERROR) {
-		dgflow_pass_error(nat, dg, datagram, IPPROTO_NUMBER_ICMP, bytes, datagram->len);
+		struct wire_out sent = wire_out(bytes, datagram->len);
+		(void)wire_put(&sent, datagram->len);
+		dgflow_pass_error(nat, dg, datagram, &sent);
 		return;
 	}
 	message.from = policy_peer_seen(&nat->config, &datagram->peer.addr, &message.to);

@@ -245,16 +245,26 @@ struct netif *solo_netif(struct solo_engine *engine)
  */
 
 /* What lwIP's IP input would have left behind for tcp_input(). */
-static void set_current_packet(struct solo_engine *engine, const struct addr *src,
-			       const struct addr *dst)
+static void set_current_packet(struct solo_engine *engine, const ip_addr_t *src,
+			       const ip_addr_t *dst)
 {
 	static struct ip6_hdr v6_marker; /* only ever compared with NULL */
 
 	ip_data.current_netif = &engine->netif;
 	ip_data.current_input_netif = &engine->netif;
-	ip_data.current_ip6_header = addr_is_v4(src) ? NULL : &v6_marker;
-	lwip_addr_from(&ip_data.current_iphdr_src, src);
-	lwip_addr_from(&ip_data.current_iphdr_dest, dst);
+	ip_data.current_ip6_header = IP_IS_V6(src) ? &v6_marker : NULL;
+	ip_data.current_iphdr_src = *src;
+	ip_data.current_iphdr_dest = *dst;
+}
+
+static void set_current_ends(struct solo_engine *engine, const struct endpoint *guest,
+			     const struct endpoint *peer)
+{
+	ip_addr_t src, dst;
+
+	lwip_addr_from(&src, &guest->addr);
+	lwip_addr_from(&dst, &peer->addr);
+	set_current_packet(engine, &src, &dst);
 }
 
 /* A header pbuf of our own with what lwIP needs to know of 'segment': lwIP rewrites it in place,
@@ -287,8 +297,8 @@ static struct pbuf *header_pbuf(const struct tcp_segment *segment)
 	return header;
 }
 
-static void feed(struct solo_engine *engine, const struct endpoint *guest,
-		 const struct endpoint *peer, const struct tcp_segment *segment, struct pbuf *data)
+/* The current packet must be set. */
+static void feed(struct solo_engine *engine, const struct tcp_segment *segment, struct pbuf *data)
 {
 	struct pbuf *packet = header_pbuf(segment);
 
@@ -299,31 +309,30 @@ static void feed(struct solo_engine *engine, const struct endpoint *guest,
 	}
 	if (data)
 		pbuf_cat(packet, data);
-	set_current_packet(engine, &guest->addr, &peer->addr);
 	tcp_input(packet, &engine->netif);
 }
 
-void solo_accept(struct solo_engine *engine, struct solo *solo, struct solo_events *events,
-		 const struct endpoint *guest, const struct endpoint *peer,
-		 const struct tcp_segment *syn)
+void solo_accept(struct solo_engine *engine, struct solo *solo, const struct endpoint *guest,
+		 const struct endpoint *peer, const struct tcp_segment *syn)
 {
 	struct tcp_pcb_listen *listener = (struct tcp_pcb_listen *)engine->listener;
 
 	enter(engine, solo);
 	listener->local_port = peer->port;
-	listener->callback_arg = events;
+	listener->callback_arg = &solo->events;
 	listener->next = NULL;
 	tcp_listen_pcbs.listen_pcbs = listener;
-	feed(engine, guest, peer, syn, NULL);
+	set_current_ends(engine, guest, peer);
+	feed(engine, syn, NULL);
 	leave(solo);
 	if (solo->active) {
-		register_callbacks(solo->active, events);
-		window_init(solo->active, events->window);
+		register_callbacks(solo->active, &solo->events);
+		window_init(solo->active, solo->events.window);
 	}
 }
 
-int solo_connect(struct solo_engine *engine, struct solo *solo, struct solo_events *events,
-		 const struct endpoint *peer, const struct endpoint *guest)
+int solo_connect(struct solo_engine *engine, struct solo *solo, const struct endpoint *peer,
+		 const struct endpoint *guest)
 {
 	struct tcp_pcb *pcb;
 	ip_addr_t from, to;
@@ -336,7 +345,7 @@ int solo_connect(struct solo_engine *engine, struct solo *solo, struct solo_even
 	err = pcb ? ERR_OK : ERR_MEM;
 	if (err == ERR_OK) {
 		tcp_bind_netif(pcb, &engine->netif);
-		register_callbacks(pcb, events);
+		register_callbacks(pcb, &solo->events);
 		err = tcp_bind(pcb, &from, peer->port);
 	}
 	if (err == ERR_OK)
@@ -349,18 +358,26 @@ int solo_connect(struct solo_engine *engine, struct solo *solo, struct solo_even
 	return err == ERR_OK ? 0 : -ENOMEM;
 }
 
-void solo_input(struct solo_engine *engine, struct solo *solo, const struct endpoint *guest,
-		const struct endpoint *peer, const struct tcp_segment *header, struct pbuf *data)
+void solo_input(struct solo_engine *engine, struct solo *solo, const struct tcp_segment *header,
+		struct pbuf *data)
 {
+	const struct tcp_pcb *pcb = solo->active ? solo->active : solo->time_wait;
+
+	if (!pcb) {
+		if (data)
+			pbuf_free(data);
+		return;
+	}
 	enter(engine, solo);
-	feed(engine, guest, peer, header, data);
+	set_current_packet(engine, &pcb->remote_ip, &pcb->local_ip);
+	feed(engine, header, data);
 	leave(solo);
 }
 
 void solo_refuse(struct solo_engine *engine, const struct endpoint *guest,
 		 const struct endpoint *peer, const struct tcp_segment *segment)
 {
-	struct solo none = {NULL, NULL};
+	struct solo none = {.active = NULL};
 	struct tcp_segment plain = *segment;
 	struct pbuf *data = NULL;
 
@@ -371,7 +388,8 @@ void solo_refuse(struct solo_engine *engine, const struct endpoint *guest,
 	plain.mss = 0;
 	plain.has_wscale = false;
 	enter(engine, &none);
-	feed(engine, guest, peer, &plain, data);
+	set_current_ends(engine, guest, peer);
+	feed(engine, &plain, data);
 	leave(&none);
 }
 

@@ -18,12 +18,6 @@
 struct tcp_pcb;
 struct netif;
 
-/* One connection's lists: at most one pcb in all. Both NULL: lwIP knows the connection no more. */
-struct solo {
-	struct tcp_pcb *active;
-	struct tcp_pcb *time_wait;
-};
-
 enum solo_end {
 	SOLO_ALIVE,
 	SOLO_RESET_BY_GUEST,
@@ -31,7 +25,7 @@ enum solo_end {
 	SOLO_CLOSED,    /* FINs both ways, acknowledged */
 };
 
-/* What callbacks have recorded since the caller last looked. Embedded in the TCP flow. */
+/* What callbacks have recorded since the caller last looked. */
 struct solo_events {
 	bool established;    /* the handshake is complete, whoever began it */
 	bool fin_from_guest; /* after all bytes in 'data' */
@@ -41,6 +35,14 @@ struct solo_events {
 	    *data_tail; /* received in order; linked by 'next', tot_len is not kept */
 	uint32_t data_len;
 	enum solo_end end;
+};
+
+/* One connection: lwIP's lists, at most one pcb in all (both NULL: lwIP knows the connection no
+ * more), and what has happened to it. */
+struct solo {
+	struct tcp_pcb *active;
+	struct tcp_pcb *time_wait;
+	struct solo_events events;
 };
 
 /* lwIP's one network interface, its listening pcb and its timers. 'output' gets every IP packet
@@ -54,17 +56,17 @@ void solo_engine_free(struct solo_engine *engine);
 struct netif *solo_netif(struct solo_engine *engine); /* for lwip_udp.c */
 
 /* A SYN whose host connection stands: lwIP answers SYN-ACK. On return 'solo' has a pcb, or not (out
- * of memory). */
-void solo_accept(struct solo_engine *engine, struct solo *solo, struct solo_events *events,
-		 const struct endpoint *guest, const struct endpoint *peer,
-		 const struct tcp_segment *syn);
-/* We open a connection to the guest from 'peer': sends SYN. 0 or -ENOMEM. */
-int solo_connect(struct solo_engine *engine, struct solo *solo, struct solo_events *events,
-		 const struct endpoint *peer, const struct endpoint *guest);
+ * of memory). events.window must be set. */
+void solo_accept(struct solo_engine *engine, struct solo *solo, const struct endpoint *guest,
+		 const struct endpoint *peer, const struct tcp_segment *syn);
+/* We open a connection to the guest from 'peer': sends SYN. events.window must be set. 0 or
+ * -ENOMEM. */
+int solo_connect(struct solo_engine *engine, struct solo *solo, const struct endpoint *peer,
+		 const struct endpoint *guest);
 /* A segment of this connection; 'data' (its bytes, tot_len right) is owned by the call and may be
  * NULL. */
-void solo_input(struct solo_engine *engine, struct solo *solo, const struct endpoint *guest,
-		const struct endpoint *peer, const struct tcp_segment *header, struct pbuf *data);
+void solo_input(struct solo_engine *engine, struct solo *solo, const struct tcp_segment *header,
+		struct pbuf *data);
 /* A segment of no connection: lwIP answers with the right RST (none to an RST). */
 void solo_refuse(struct solo_engine *engine, const struct endpoint *guest,
 		 const struct endpoint *peer, const struct tcp_segment *segment);

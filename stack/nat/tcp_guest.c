@@ -45,7 +45,7 @@ static struct tcpflow *new_flow(struct nat *nat, struct guest *guest, const stru
 	tf->flow.key = *key;
 	tf->flow.handle = -1;
 	tf->mac = *mac;
-	tf->window = tf->events.window = WINDOW_FIRST;
+	tf->window = tf->solo.events.window = WINDOW_FIRST;
 	tf->in_flight_max = IN_FLIGHT_FIRST;
 	list_init(&tf->work_link);
 	list_init(&tf->merge_link);
@@ -85,9 +85,9 @@ static void free_flow(struct nat *nat, struct tcpflow *tf)
 	stop_dialling(tf);
 	leave_time_wait(nat, tf);
 	tcpmerge_drop(tf);
-	guest->queued_to_host -= tf->events.data_len;
-	if (tf->events.data_head)
-		pbuf_free(tf->events.data_head);
+	guest->queued_to_host -= tf->solo.events.data_len;
+	if (tf->solo.events.data_head)
+		pbuf_free(tf->solo.events.data_head);
 	tcpflow_free_blocks(nat, tf);
 	list_remove(&tf->work_link);
 	list_remove(&tf->merge_link);
@@ -178,10 +178,10 @@ void tcpflow_update_ticking(struct nat *nat, struct tcpflow *tf)
 
 void tcpflow_after_lwip(struct nat *nat, struct tcpflow *tf)
 {
-	uint32_t acked = tf->events.acked;
+	uint32_t acked = tf->solo.events.acked;
 
-	tf->events.acked = 0;
-	if (tf->events.established && tf->state == TCPFLOW_OPENING) {
+	tf->solo.events.acked = 0;
+	if (tf->solo.events.established && tf->state == TCPFLOW_OPENING) {
 		tf->state = TCPFLOW_OPEN;
 		tf->mss = solo_mss(&tf->solo);
 	}
@@ -297,7 +297,7 @@ static void dial_succeeded(struct nat *nat, struct tcpflow *tf)
 	tf->state = TCPFLOW_OPENING;
 	tf->host_writable = true;
 	tcpflow_output_to(nat, tf);
-	solo_accept(nat->engine, &tf->solo, &tf->events, &tf->flow.key.guest, &tf->flow.key.peer,
+	solo_accept(nat->engine, &tf->solo, &tf->flow.key.guest, &tf->flow.key.peer,
 		    &tf->syn->segment);
 	stop_dialling(tf);
 	if (solo_is_empty(&tf->solo)) {
@@ -428,31 +428,31 @@ static bool choose_peer_port(struct nat *nat, struct flow_key *key)
 	return false;
 }
 
-int tcpflow_open_inbound(struct nat *nat, struct guest *guest, const struct mac *mac, int handle,
-			 const struct endpoint *peer, const struct endpoint *to)
+int tcpflow_open_inbound(struct nat *nat, struct guest *guest, const struct mac *mac,
+			 const struct tcp_inbound *inbound)
 {
-	struct endpoint seen = {policy_peer_seen(&nat->config, &peer->addr, &to->addr), peer->port};
-	struct flow_key key = flow_key(FLOW_TCP, guest->port->id, to, &seen);
-	struct tcpflow *tf = NULL;
-	int err = -EADDRNOTAVAIL;
+	const struct host_ops *host = nat->config.host;
+	struct endpoint seen = {
+	    policy_peer_seen(&nat->config, &inbound->peer.addr, &inbound->guest.addr),
+	    inbound->peer.port,
+	};
+	struct flow_key key = flow_key(FLOW_TCP, guest->port->id, &inbound->guest, &seen);
+	struct tcpflow *tf = choose_peer_port(nat, &key) ? new_flow(nat, guest, &key, mac) : NULL;
+	int err =
+	    tf ? host->tcp_adopt(nat->config.host_ctx, inbound->handle, tf->flow.token) : -ENOBUFS;
 
-	if (choose_peer_port(nat, &key)) {
-		tf = new_flow(nat, guest, &key, mac);
-		err = tf ? nat->config.host->tcp_adopt(nat->config.host_ctx, handle, tf->flow.token)
-			 : -ENOMEM;
-	}
 	if (err != 0) {
 		nat->counters.tcp_inbound_failed++;
-		nat->config.host->tcp_close(nat->config.host_ctx, handle, true);
+		host->tcp_close(nat->config.host_ctx, inbound->handle, true);
 		if (tf)
 			tcpflow_end(nat, tf, true);
 		return err;
 	}
-	nat_flow_set_handle(nat, &tf->flow, handle);
+	nat_flow_set_handle(nat, &tf->flow, inbound->handle);
 	tf->state = TCPFLOW_OPENING;
 	tf->host_writable = true;
 	tcpflow_output_to(nat, tf);
-	err = solo_connect(nat->engine, &tf->solo, &tf->events, &key.peer, &key.guest);
+	err = solo_connect(nat->engine, &tf->solo, &key.peer, &key.guest);
 	if (err != 0) {
 		nat->counters.tcp_inbound_failed++;
 		tcpflow_end(nat, tf, true);
@@ -471,7 +471,7 @@ int tcpflow_open_inbound(struct nat *nat, struct guest *guest, const struct mac 
 static void feed(struct nat *nat, struct tcpflow *tf, const struct tcp_segment *header,
 		 struct pbuf *data)
 {
-	uint32_t had = tf->events.data_len;
+	uint32_t had = tf->solo.events.data_len;
 
 	if (data && solo_rcv_nxt(&tf->solo) != header->seq) {
 		uint16_t len = data->tot_len;
@@ -482,8 +482,8 @@ static void feed(struct nat *nat, struct tcpflow *tf, const struct tcp_segment *
 		}
 	}
 	tcpflow_output_to(nat, tf);
-	solo_input(nat->engine, &tf->solo, &tf->flow.key.guest, &tf->flow.key.peer, header, data);
-	tf->flow.guest->queued_to_host += tf->events.data_len - had;
+	solo_input(nat->engine, &tf->solo, header, data);
+	tf->flow.guest->queued_to_host += tf->solo.events.data_len - had;
 	tcpflow_after_lwip(nat, tf);
 }
 
@@ -554,7 +554,7 @@ static bool is_replaced_by(const struct tcpflow *tf, const struct tcp_segment *s
 	if (tf->state == TCPFLOW_DIALLING)
 		return tf->syn->segment.seq != segment->seq;
 	if (solo_is_empty(&tf->solo))
-		return tf->events.data_len == 0;
+		return tf->solo.events.data_len == 0;
 	if (tf->solo.active)
 		return false;
 	return tf->flow.handle < 0 && (int32_t)(segment->seq - solo_rcv_nxt(&tf->solo)) > 0;

@@ -11,10 +11,9 @@
 #define ASK_INTERVAL_MS 1000u
 #define ASK_TRIES 5
 
-struct inbound {
-	struct list link; /* nat->waiting, in the order of next_ms */
-	int handle;       /* owned */
-	struct endpoint peer, guest;
+struct waiting {
+	struct list link;           /* nat->waiting, in the order of next_ms */
+	struct tcp_inbound inbound; /* owns the handle */
 	uint64_t next_ms;
 	unsigned tries_left;
 };
@@ -25,42 +24,41 @@ static void reset(struct nat *nat, int handle)
 	nat->config.host->tcp_close(nat->config.host_ctx, handle, true);
 }
 
-static void forget(struct nat *nat, struct inbound *inbound)
+static void forget(struct nat *nat, struct waiting *waiting)
 {
-	list_remove(&inbound->link);
+	list_remove(&waiting->link);
 	nat->waiting_n--;
-	free(inbound);
+	free(waiting);
 }
 
-static void ask(struct nat *nat, struct inbound *inbound)
+static void ask(struct nat *nat, struct waiting *waiting)
 {
-	inbound->tries_left--;
-	inbound->next_ms = nat->now_ms + ASK_INTERVAL_MS;
-	list_append(&nat->waiting, &inbound->link);
-	arp_ask(nat, &inbound->guest.addr);
+	waiting->tries_left--;
+	waiting->next_ms = nat->now_ms + ASK_INTERVAL_MS;
+	list_append(&nat->waiting, &waiting->link);
+	arp_ask(nat, &waiting->inbound.guest.addr);
 }
 
 int nat_tcp_inbound(struct nat *nat, int handle, const struct endpoint *peer,
 		    const struct endpoint *guest)
 {
-	struct inbound *inbound;
+	struct tcp_inbound inbound = {handle, *peer, *guest};
+	struct waiting *waiting;
 	struct port *port;
 	struct mac mac;
 
 	if (neighbour_find(nat->neighbours, &guest->addr, &port, &mac))
-		return tcpflow_open_inbound(nat, port->nat_data, &mac, handle, peer, guest);
-	inbound = nat->waiting_n < WAITING_MAX ? calloc(1, sizeof(*inbound)) : NULL;
-	if (!inbound) {
+		return tcpflow_open_inbound(nat, port->nat_data, &mac, &inbound);
+	waiting = nat->waiting_n < WAITING_MAX ? calloc(1, sizeof(*waiting)) : NULL;
+	if (!waiting) {
 		reset(nat, handle);
 		return -ENOMEM;
 	}
-	inbound->handle = handle;
-	inbound->peer = *peer;
-	inbound->guest = *guest;
-	inbound->tries_left = ASK_TRIES;
-	list_init(&inbound->link);
+	waiting->inbound = inbound;
+	waiting->tries_left = ASK_TRIES;
+	list_init(&waiting->link);
 	nat->waiting_n++;
-	ask(nat, inbound);
+	ask(nat, waiting);
 	return 0;
 }
 
@@ -71,35 +69,34 @@ void tcpinbound_neighbour_known(struct nat *nat, const struct addr *addr)
 	struct mac mac;
 
 	while (link != &nat->waiting) {
-		struct inbound *inbound = list_entry(link, struct inbound, link);
-		struct inbound found = *inbound;
+		struct waiting *waiting = list_entry(link, struct waiting, link);
+		struct tcp_inbound inbound = waiting->inbound;
 
 		link = link->next;
-		if (!addr_eq(&found.guest.addr, addr))
+		if (!addr_eq(&inbound.guest.addr, addr))
 			continue;
-		forget(nat, inbound);
+		forget(nat, waiting);
 		if (neighbour_find(nat->neighbours, addr, &port, &mac))
-			(void)tcpflow_open_inbound(nat, port->nat_data, &mac, found.handle,
-						   &found.peer, &found.guest);
+			(void)tcpflow_open_inbound(nat, port->nat_data, &mac, &inbound);
 		else
-			reset(nat, found.handle);
+			reset(nat, inbound.handle);
 	}
 }
 
 void tcpinbound_tick(struct nat *nat)
 {
 	while (!list_is_empty(&nat->waiting)) {
-		struct inbound *inbound = list_entry(nat->waiting.next, struct inbound, link);
+		struct waiting *waiting = list_entry(nat->waiting.next, struct waiting, link);
 
-		if (nat->now_ms < inbound->next_ms)
+		if (nat->now_ms < waiting->next_ms)
 			return;
-		if (inbound->tries_left) {
-			ask(nat, inbound);
+		if (waiting->tries_left) {
+			ask(nat, waiting);
 			continue;
 		}
 		nat->counters.dropped_no_neighbour++;
-		reset(nat, inbound->handle);
-		forget(nat, inbound);
+		reset(nat, waiting->inbound.handle);
+		forget(nat, waiting);
 	}
 }
 
@@ -107,14 +104,14 @@ uint64_t tcpinbound_next_ms(const struct nat *nat)
 {
 	if (list_is_empty(&nat->waiting))
 		return UINT64_MAX;
-	return list_entry(nat->waiting.next, struct inbound, link)->next_ms;
+	return list_entry(nat->waiting.next, struct waiting, link)->next_ms;
 }
 
 void tcpinbound_drop_all(struct nat *nat)
 {
 	while (!list_is_empty(&nat->waiting)) {
-		struct inbound *inbound = list_entry(nat->waiting.next, struct inbound, link);
-		reset(nat, inbound->handle);
-		forget(nat, inbound);
+		struct waiting *waiting = list_entry(nat->waiting.next, struct waiting, link);
+		reset(nat, waiting->inbound.handle);
+		forget(nat, waiting);
 	}
 }

@@ -33,7 +33,7 @@ static unsigned gather(const struct pbuf *chain, struct iovec *pieces, size_t *r
 
 static void drop_front(struct tcpflow *tf, size_t len)
 {
-	struct solo_events *events = &tf->events;
+	struct solo_events *events = &tf->solo.events;
 
 	events->data_len -= (uint32_t)len;
 	tf->flow.guest->queued_to_host -= len;
@@ -58,7 +58,7 @@ static uint32_t grow_window(struct tcpflow *tf, uint32_t taken)
 	uint32_t more;
 
 	tf->window_taken += taken;
-	if (tf->events.data_head || tf->window_taken < tf->window || tf->window >= WINDOW_MAX)
+	if (tf->solo.events.data_head || tf->window_taken < tf->window || tf->window >= WINDOW_MAX)
 		return 0;
 	tf->window_taken = 0;
 	more = tf->window < WINDOW_MAX - tf->window ? tf->window : WINDOW_MAX - tf->window;
@@ -68,7 +68,7 @@ static uint32_t grow_window(struct tcpflow *tf, uint32_t taken)
 
 static void retain(struct tcpflow *tf)
 {
-	struct solo_events *events = &tf->events;
+	struct solo_events *events = &tf->solo.events;
 
 	events->data_head = tcpmerge_copy(events->data_head);
 	events->data_tail = events->data_head;
@@ -82,10 +82,10 @@ static int relay_to_host(struct nat *nat, struct tcpflow *tf)
 	const struct host_ops *host = nat->config.host;
 	uint32_t taken = 0;
 
-	while (tf->events.data_head && tf->host_writable) {
+	while (tf->solo.events.data_head && tf->host_writable) {
 		struct iovec pieces[TO_HOST_PIECES];
 		size_t len;
-		unsigned n = gather(tf->events.data_head, pieces, &len);
+		unsigned n = gather(tf->solo.events.data_head, pieces, &len);
 		ssize_t sent =
 		    n ? host->tcp_write(nat->config.host_ctx, tf->flow.handle, pieces, n) : 0;
 
@@ -102,11 +102,11 @@ static int relay_to_host(struct nat *nat, struct tcpflow *tf)
 		if (taken >= 2u * tf->mss)
 			solo_ack_now(&tf->solo);
 	}
-	if (!tf->events.data_head && tf->events.fin_from_guest && !tf->fin_to_host) {
+	if (!tf->solo.events.data_head && tf->solo.events.fin_from_guest && !tf->fin_to_host) {
 		tf->fin_to_host = true;
 		return host->tcp_shut_write(nat->config.host_ctx, tf->flow.handle);
 	}
-	if (tf->events.data_head)
+	if (tf->solo.events.data_head)
 		retain(tf);
 	return 0;
 }
@@ -313,11 +313,11 @@ static int relay_from_host(struct nat *nat, struct tcpflow *tf)
 /* lwIP has no pcb any more. What the guest had sent before a proper end still goes to the host. */
 static void relay_after_end(struct nat *nat, struct tcpflow *tf)
 {
-	bool proper = tf->events.end == SOLO_CLOSED || tf->events.end == SOLO_ALIVE;
+	bool proper = tf->solo.events.end == SOLO_CLOSED || tf->solo.events.end == SOLO_ALIVE;
 
-	if (tf->events.end == SOLO_RESET_BY_GUEST)
+	if (tf->solo.events.end == SOLO_RESET_BY_GUEST)
 		nat->counters.tcp_reset_by_guest++;
-	if (tf->state == TCPFLOW_OPENING && tf->events.end != SOLO_ALIVE && !tf->outbound)
+	if (tf->state == TCPFLOW_OPENING && tf->solo.events.end != SOLO_ALIVE && !tf->outbound)
 		nat->counters.tcp_inbound_failed++;
 	if (!proper || tf->state != TCPFLOW_OPEN || tf->flow.handle < 0 ||
 	    relay_to_host(nat, tf) != 0 || tf->fin_to_host) {

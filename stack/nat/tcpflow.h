@@ -37,7 +37,6 @@ struct tcpflow {
 	struct flow flow; /* first: flows are found as this */
 	enum tcpflow_state state;
 	struct solo solo;
-	struct solo_events events;
 	struct mac mac;          /* the guest's */
 	uint16_t mss;            /* what the guest takes in one frame */
 	struct tcpflow_syn *syn; /* owned; state DIALLING */
@@ -74,8 +73,12 @@ void tcpflow_input(struct nat *nat, struct guest *guest, const struct packet *pa
 /* The host has news of this flow (enum host_event bits). */
 void tcpflow_host_event(struct nat *nat, struct tcpflow *tf, unsigned events);
 /* Opens a connection to a guest for an accepted host connection; owns 'handle' from here on. */
-int tcpflow_open_inbound(struct nat *nat, struct guest *guest, const struct mac *mac, int handle,
-			 const struct endpoint *peer, const struct endpoint *to);
+struct tcp_inbound {
+	int handle;
+	struct endpoint peer, guest; /* the host client; whom it wants */
+};
+int tcpflow_open_inbound(struct nat *nat, struct guest *guest, const struct mac *mac,
+			 const struct tcp_inbound *inbound);
 /* Ends a flow at once: RST to the host peer, RST to the guest unless 'silent', and frees it. */
 void tcpflow_kill(struct nat *nat, struct tcpflow *tf, bool silent);
 void tcpflow_run(struct nat *nat);  /* the turn's work: merged segments, then every dirty flow */

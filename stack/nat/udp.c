@@ -228,7 +228,7 @@ static void pass_error(struct nat *nat, struct dgflow *dg, const struct host_dat
 	wire_put_u16(&out, (uint16_t)(8 + error->len));
 	wire_put_u16(&out, 0);
 	wire_put_bytes(&out, error->bytes, error->len < 56 ? error->len : 56);
-	dgflow_pass_error(nat, dg, error, IPPROTO_NUMBER_UDP, udp, wire_len(&out));
+	dgflow_pass_error(nat, dg, error, &out);
 }
 
 static void pass_data(struct nat *nat, struct dgflow *dg, const struct endpoint *from,

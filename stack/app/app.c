@@ -138,10 +138,7 @@ static void on_batch_end(void *ctx)
 
 static void on_writable(void *ctx, struct port *port)
 {
-	struct app *a = ctx;
-
-	nat_port_writable(a->nat, port);
-	turn(a);
+	nat_port_writable(((struct app *)ctx)->nat, port);
 }
 
 static void on_host_event(void *ctx, uint64_t token, unsigned events)

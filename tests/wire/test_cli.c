@@ -1,176 +1,37 @@
 /* The program as its user meets it: arguments, exit status, one line per error, the socket file. */
+#include "tests/support/process.h"
+
 #include <check.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <limits.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#define ARGS_MAX 16
-#define TEXT_MAX 16384
-#define HANG_S 60 /* check kills a test that takes longer */
-#define NOBODY 65534
-
-struct process {
-	pid_t pid; /* 0: none */
-	int out, err;
-	char out_text[TEXT_MAX], err_text[TEXT_MAX];
-	size_t out_len, err_len;
-	int status; /* exit status, -1 when a signal ended it; after finish() */
-};
-
-static char base[64];         /* XDG_RUNTIME_DIR of the tests */
-static char socket_path[128]; /* the default network's */
+static struct process_place place;
 static struct process first, second;
-static int inherited = -1; /* becomes descriptor 7 of the next process */
-static bool as_nobody;
-static char program[PATH_MAX];
 
-/* ---- running the program ---- */
-
-static void make_base(void)
+static void make_place(void)
 {
-	char real[PATH_MAX];
-
-	strcpy(base, "/tmp/lwnat-test-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(base));
-	setenv("XDG_RUNTIME_DIR", base, 1);
-	ck_assert_ptr_nonnull(realpath(getenv("LWNAT") ? getenv("LWNAT") : "lwnat", real));
-	snprintf(program, sizeof(program), "%s", real);
-	snprintf(socket_path, sizeof(socket_path), "%s/lwnat/default.sock", base);
-}
-
-static void kill_process(struct process *p)
-{
-	if (p->pid <= 0)
-		return;
-	kill(p->pid, SIGKILL);
-	waitpid(p->pid, NULL, 0);
-	p->pid = 0;
+	process_place_make(&place);
 }
 
 static void clean_up(void)
 {
-	char command[128];
-
-	kill_process(&first);
-	kill_process(&second);
-	snprintf(command, sizeof(command), "rm -rf '%s'", base);
-	ck_assert_int_eq(system(command), 0);
-}
-
-static void become_child(const int out[2], const int err[2], char *const argv[])
-{
-	dup2(out[1], STDOUT_FILENO);
-	dup2(err[1], STDERR_FILENO);
-	if (inherited >= 0)
-		dup2(inherited, 7);
-	if (as_nobody &&
-	    (chdir("/") < 0 || setgroups(0, NULL) < 0 || setgid(NOBODY) < 0 || setuid(NOBODY) < 0))
-		_exit(99);
-	execv(program, argv);
-	_exit(98);
-}
-
-/* From here on processes are an ordinary user's, in a directory that he cannot write to. The
- * program may lie where he cannot look, so a copy is run. */
-static void become_nobody(void)
-{
-	char command[PATH_MAX + 128];
-
-	snprintf(command, sizeof(command), "cp '%s' '%s/copy'", program, base);
-	ck_assert_int_eq(system(command), 0);
-	snprintf(program, sizeof(program), "%s/copy", base);
-	ck_assert_int_eq(chown(base, NOBODY, NOBODY), 0);
-	as_nobody = true;
-}
-
-/* 'line' is split at '|'. */
-static void spawn(struct process *p, const char *line)
-{
-	char copy[1024], *rest = copy, *argv[ARGS_MAX + 1] = {(char *)"lwnat"};
-	int out[2], err[2], argc = 1;
-
-	memset(p, 0, sizeof(*p));
-	ck_assert_uint_lt(strlen(line), sizeof(copy));
-	strcpy(copy, line);
-	while (rest && *line != '\0') {
-		ck_assert_int_lt(argc, ARGS_MAX);
-		argv[argc++] = strsep(&rest, "|");
-	}
-	ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
-	ck_assert_int_eq(pipe2(err, O_CLOEXEC), 0);
-	fflush(stdout);
-	p->pid = fork();
-	ck_assert_int_ge(p->pid, 0);
-	if (p->pid == 0)
-		become_child(out, err, argv);
-	close(out[1]);
-	close(err[1]);
-	p->out = out[0];
-	p->err = err[0];
-}
-
-/* false at its end */
-static bool take_output(int fd, char *text, size_t *len)
-{
-	ssize_t n = read(fd, text + *len, TEXT_MAX - 1 - *len);
-
-	if (n <= 0)
-		return false;
-	*len += (size_t)n;
-	text[*len] = '\0';
-	return true;
-}
-
-static void read_until_ready(struct process *p)
-{
-	while (!strstr(p->out_text, "ready\n")) {
-		if (!take_output(p->out, p->out_text, &p->out_len)) {
-			take_output(p->err, p->err_text, &p->err_len);
-			ck_abort_msg("no ready line: %s%s", p->out_text, p->err_text);
-		}
-	}
-}
-
-static void finish(struct process *p)
-{
-	int status;
-
-	while (take_output(p->out, p->out_text, &p->out_len))
-		;
-	while (take_output(p->err, p->err_text, &p->err_len))
-		;
-	ck_assert_int_eq(waitpid(p->pid, &status, 0), p->pid);
-	p->pid = 0;
-	p->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-	close(p->out);
-	close(p->err);
+	process_kill(&first);
+	process_kill(&second);
+	process_place_remove(&place);
 }
 
 static void start(struct process *p, const char *line)
 {
-	spawn(p, line);
-	read_until_ready(p);
-}
-
-static void run(struct process *p, const char *line)
-{
-	spawn(p, line);
-	finish(p);
+	process_start(p, &place, line);
 }
 
 static unsigned lines_in(const char *text)
@@ -186,13 +47,14 @@ static unsigned lines_in(const char *text)
 
 static void assert_no_socket_file(void)
 {
-	ck_assert_msg(access(socket_path, F_OK) < 0 && errno == ENOENT, "%s is left", socket_path);
+	ck_assert_msg(access(place.socket_path, F_OK) < 0 && errno == ENOENT, "%s is left",
+		      place.socket_path);
 }
 
 static void assert_untouched(const char *line)
 {
 	struct dirent *entry;
-	DIR *dir = opendir(base);
+	DIR *dir = opendir(place.dir);
 
 	while ((entry = readdir(dir)) != NULL)
 		ck_assert_msg(entry->d_name[0] == '.', "'%s' left %s", line, entry->d_name);
@@ -201,7 +63,7 @@ static void assert_untouched(const char *line)
 
 static void refuse(const char *line, int status, const char *part)
 {
-	run(&first, line);
+	process_run(&first, &place, line);
 	ck_assert_msg(first.status == status, "'%s' ended with %d: %s", line, first.status,
 		      first.err_text);
 	ck_assert_msg(lines_in(first.err_text) == 1, "'%s' said: %s", line, first.err_text);
@@ -253,7 +115,7 @@ START_TEST(test_help_and_version_go_to_standard_output)
 	static const char *const lines[] = {"--help", "-h", "--version", "-V"};
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
-		run(&first, lines[i]);
+		process_run(&first, &place, lines[i]);
 		ck_assert_int_eq(first.status, 0);
 		ck_assert_uint_eq(first.err_len, 0);
 		ck_assert_ptr_nonnull(strstr(first.out_text, "lwnat"));
@@ -269,7 +131,7 @@ START_TEST(test_start_says_what_to_paste_and_where_all_is)
 	start(&first, "--netdev|user,id=n1,net=192.168.31.0/24,dhcpstart=192.168.31.100,"
 		      "hostfwd=tcp::35229-:22,hostfwd=udp:127.0.0.1:35229-:53");
 	ck_assert_ptr_nonnull(strstr(first.out_text, "-netdev stream,id=n1,server=off,"));
-	ck_assert_ptr_nonnull(strstr(first.out_text, socket_path));
+	ck_assert_ptr_nonnull(strstr(first.out_text, place.socket_path));
 	ck_assert_ptr_nonnull(strstr(first.out_text, "netdev=n1\n"));
 	ck_assert_ptr_nonnull(strstr(first.out_text, "net 192.168.31.0/24\n"));
 	ck_assert_ptr_nonnull(strstr(first.out_text, "gateway 192.168.31.2 "));
@@ -297,14 +159,14 @@ static void assert_ends_well(int signal)
 	char dir[128];
 
 	start(&first, "");
-	ck_assert_int_eq(lstat(socket_path, &st), 0);
+	ck_assert_int_eq(lstat(place.socket_path, &st), 0);
 	ck_assert(S_ISSOCK(st.st_mode));
 	ck_assert_uint_eq(st.st_mode & 0777, 0600);
-	snprintf(dir, sizeof(dir), "%s/lwnat", base);
+	snprintf(dir, sizeof(dir), "%s/lwnat", place.dir);
 	ck_assert_int_eq(lstat(dir, &st), 0);
 	ck_assert_uint_eq(st.st_mode & 07777, 0700);
 	ck_assert_int_eq(kill(first.pid, signal), 0);
-	finish(&first);
+	process_finish(&first);
 	ck_assert_int_eq(first.status, 0);
 	ck_assert_msg(first.err_len == 0, "said: %s", first.err_text);
 	assert_no_socket_file();
@@ -318,25 +180,15 @@ START_TEST(test_signals_end_it_and_remove_the_socket)
 }
 END_TEST
 
-static int connect_guest(const char *path)
-{
-	struct sockaddr_un to = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	strncpy(to.sun_path, path, sizeof(to.sun_path) - 1);
-	ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
-	return fd;
-}
-
 START_TEST(test_guests_attached_at_the_end_are_let_go)
 {
 	int guest;
 	char byte;
 
 	start(&first, "");
-	guest = connect_guest(socket_path);
+	guest = guest_connect(place.socket_path);
 	ck_assert_int_eq(kill(first.pid, SIGTERM), 0);
-	finish(&first);
+	process_finish(&first);
 	ck_assert_int_eq(first.status, 0);
 	ck_assert_int_le(read(guest, &byte, 1), 0);
 	close(guest);
@@ -347,21 +199,21 @@ END_TEST
 START_TEST(test_socket_of_a_dead_process_is_replaced)
 {
 	start(&first, "");
-	kill_process(&first);
-	ck_assert_int_eq(access(socket_path, F_OK), 0);
+	process_kill(&first);
+	ck_assert_int_eq(access(place.socket_path, F_OK), 0);
 	start(&second, "");
-	close(connect_guest(socket_path));
+	close(guest_connect(place.socket_path));
 }
 END_TEST
 
 START_TEST(test_socket_of_a_live_process_is_refused_and_kept)
 {
 	start(&first, "");
-	run(&second, "");
+	process_run(&second, &place, "");
 	ck_assert_int_eq(second.status, 1);
 	ck_assert_uint_eq(lines_in(second.err_text), 1);
 	ck_assert_ptr_nonnull(strstr(second.err_text, "another lwnat listens there"));
-	close(connect_guest(socket_path));
+	close(guest_connect(place.socket_path));
 }
 END_TEST
 
@@ -371,9 +223,9 @@ START_TEST(test_other_names_are_other_networks)
 
 	start(&first, "");
 	start(&second, "--name|second");
-	snprintf(path, sizeof(path), "%s/lwnat/second.sock", base);
-	close(connect_guest(socket_path));
-	close(connect_guest(path));
+	snprintf(path, sizeof(path), "%s/lwnat/second.sock", place.dir);
+	close(guest_connect(place.socket_path));
+	close(guest_connect(path));
 }
 END_TEST
 
@@ -382,7 +234,7 @@ START_TEST(test_file_in_the_sockets_place_is_kept)
 	char path[128], line[256];
 	struct stat st;
 
-	snprintf(path, sizeof(path), "%s/precious", base);
+	snprintf(path, sizeof(path), "%s/precious", place.dir);
 	close(open(path, O_CREAT | O_WRONLY, 0600));
 	snprintf(line, sizeof(line), "--socket|%s", path);
 	refuse(line, 1, "is there already and no socket");
@@ -403,7 +255,7 @@ START_TEST(test_ready_fd_gets_its_line_and_is_closed)
 	int fds[2];
 
 	ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
-	inherited = fds[1];
+	place.inherited = fds[1];
 	start(&first, "--ready-fd|7");
 	close(fds[1]);
 	ck_assert_int_eq(read(fds[0], text, sizeof(text)), 6);
@@ -425,13 +277,13 @@ START_TEST(test_inherited_guest_is_served_until_it_goes)
 	int pair[2];
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	inherited = pair[1];
+	place.inherited = pair[1];
 	start(&first, "--fd|7");
 	close(pair[1]);
 	assert_no_socket_file();
 	ck_assert_ptr_null(strstr(first.out_text, "-netdev"));
 	close(pair[0]);
-	finish(&first);
+	process_finish(&first);
 	ck_assert_int_eq(first.status, 0);
 }
 END_TEST
@@ -442,15 +294,14 @@ START_TEST(test_inherited_guest_beside_a_socket_ends_nothing)
 	int pair[2];
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	inherited = pair[1];
-	snprintf(line, sizeof(line), "--fd|7|--socket|%s/s", base);
+	place.inherited = pair[1];
+	snprintf(line, sizeof(line), "--fd|7|--socket|%s/s", place.dir);
 	start(&first, line);
 	close(pair[1]);
 	close(pair[0]);
-	while (!strstr(first.err_text, "gone"))
-		ck_assert(take_output(first.err, first.err_text, &first.err_len));
-	snprintf(line, sizeof(line), "%s/s", base);
-	close(connect_guest(line));
+	process_wait_for_log(&first, "gone");
+	snprintf(line, sizeof(line), "%s/s", place.dir);
+	close(guest_connect(line));
 }
 END_TEST
 
@@ -460,7 +311,7 @@ START_TEST(test_fd_that_is_no_socket_is_refused)
 
 	refuse("--fd|77", 1, "--fd: '77': ");
 	ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
-	inherited = fds[1];
+	place.inherited = fds[1];
 	refuse("--fd|7", 1, "--fd: '7': is no connected stream socket");
 }
 END_TEST
@@ -517,7 +368,7 @@ START_TEST(test_forward_is_bound_to_localhost_and_freed_at_the_end)
 	ck_assert_int_eq(errno, ECONNREFUSED);
 	close(fd);
 	kill(first.pid, SIGTERM);
-	finish(&first);
+	process_finish(&first);
 	ck_assert_int_eq(first.status, 0);
 	start(&second, line);
 }
@@ -550,11 +401,11 @@ START_TEST(test_no_root_and_no_writable_directory_are_needed)
 {
 	if (geteuid() != 0)
 		return; /* then all the other tests show it */
-	become_nobody();
+	process_place_give_away(&place);
 	start(&first, "--hostfwd|tcp::35231-:22");
-	ck_assert_int_eq(access(socket_path, F_OK), 0);
+	ck_assert_int_eq(access(place.socket_path, F_OK), 0);
 	kill(first.pid, SIGTERM);
-	finish(&first);
+	process_finish(&first);
 	ck_assert_int_eq(first.status, 0);
 	assert_no_socket_file();
 }
@@ -571,7 +422,7 @@ START_TEST(test_privileged_port_names_the_sysctl)
 		fclose(in);
 	if (geteuid() != 0 || start_port <= 35)
 		return; /* nobody is kept from port 35 here */
-	become_nobody();
+	process_place_give_away(&place);
 	refuse("--hostfwd|tcp::35-:22", 1, "sysctl net.ipv4.ip_unprivileged_port_start=35");
 }
 END_TEST
@@ -599,9 +450,8 @@ START_TEST(test_idle_process_never_wakes_up)
 	int guest;
 
 	start(&first, "");
-	guest = connect_guest(socket_path);
-	while (!strstr(first.err_text, "attached"))
-		ck_assert(take_output(first.err, first.err_text, &first.err_len));
+	guest = guest_connect(place.socket_path);
+	process_wait_for_log(&first, "attached");
 	usleep(300000); /* what the start set going has ended by then */
 	before = context_switches(first.pid);
 	usleep(1500000);
@@ -644,8 +494,8 @@ int main(void)
 	SRunner *runner = srunner_create(suite);
 	int failed;
 
-	tcase_add_checked_fixture(tcase, make_base, clean_up);
-	tcase_set_timeout(tcase, HANG_S);
+	tcase_add_checked_fixture(tcase, make_place, clean_up);
+	tcase_set_timeout(tcase, PROCESS_HANG_S);
 	add_tests(tcase);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);

@@ -549,6 +549,12 @@ START_TEST(test_many_frames_of_one_turn_are_split_over_several_sends)
 	port->ops->flush(port);
 	reader_drain(bed, r);
 	ck_assert_uint_eq(r->frames, 3001);
+
+	/* Longer than the framing allows: it would cost the guest its connection. */
+	struct iovec more = {big, 1};
+	port->ops->send(port, big, sizeof(big), &more, 1);
+	ck_assert_uint_eq(port->counters.dropped_queue_full, 1);
+	ck_assert(!port->queued);
 	free(r);
 	close(fd);
 	bed_free(bed);
@@ -652,6 +658,30 @@ START_TEST(test_a_guest_that_leaves_with_a_backlog_takes_it_along)
 	send_frame(bed, a, 100, gateway, M(1));
 	ck_assert_uint_eq(bed->frames, 2);
 	close(a);
+	bed_free(bed);
+}
+END_TEST
+
+START_TEST(test_a_lost_connection_is_noticed_by_the_loop_not_by_the_sender)
+{
+	struct bed *bed = bed_new(4);
+	int fd = guest(bed);
+	struct port *port = bed->ports[0];
+	uint8_t bytes[100];
+	struct iovec iov = {bytes + 54, 46};
+
+	frame_fill(bytes, sizeof(bytes), M(1), gateway);
+	close(fd);
+	for (unsigned i = 0; i < 3; i++) { /* the NAT goes on as if nothing was */
+		port->ops->send(port, bytes, 54, &iov, 1);
+		port->ops->flush(port);
+		ck_assert_uint_eq(bed->gone, 0);
+		ck_assert(!port->blocked && !port->queued);
+	}
+	ck_assert_uint_eq(port->counters.dropped_queue_full, 2);
+	run(bed);
+	ck_assert_uint_eq(bed->gone, 1);
+	ck_assert_ptr_nonnull(strstr(bed->line, "guest left"));
 	bed_free(bed);
 }
 END_TEST
@@ -898,6 +928,7 @@ int main(void)
 	tcase_add_test(tc, test_broken_framing_drops_that_port_alone);
 	tcase_add_test(tc, test_frames_for_a_port_that_breaks_in_the_same_batch_harm_nobody);
 	tcase_add_test(tc, test_a_guest_that_leaves_with_a_backlog_takes_it_along);
+	tcase_add_test(tc, test_a_lost_connection_is_noticed_by_the_loop_not_by_the_sender);
 	tcase_add_test(tc, test_closing_from_within_an_event_is_safe);
 	tcase_add_test(tc, test_a_stale_socket_file_is_replaced_and_a_live_one_is_not);
 	tcase_add_test(tc, test_a_path_that_is_no_socket_is_refused_and_untouched);

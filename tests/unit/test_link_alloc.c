@@ -27,10 +27,11 @@ void *__libc_malloc(size_t size);
 
 static bool counting;
 static unsigned calls_n, failing; /* 'failing' counts from 1; 0: none fails */
+static bool all_fail;
 
 static bool fails(void)
 {
-	return counting && ++calls_n == failing;
+	return counting && (++calls_n == failing || all_fail);
 }
 
 void *calloc(size_t n, size_t size)
@@ -47,6 +48,7 @@ struct life {
 	uv_loop_t loop;
 	struct lan *lan;
 	struct stream_uv *s;
+	struct port *port; /* the last one attached */
 	unsigned attached, gone, frames;
 	uint64_t dropped; /* by the port that is gone */
 };
@@ -60,7 +62,7 @@ static void gateway_input(void *ctx, struct port *from, const struct frame *fram
 
 static void on_attached(void *ctx, struct port *port)
 {
-	(void)port;
+	((struct life *)ctx)->port = port;
 	((struct life *)ctx)->attached++;
 }
 
@@ -211,12 +213,38 @@ START_TEST(test_two_guests_survive_each_failing_allocation)
 }
 END_TEST
 
+START_TEST(test_a_frame_that_cannot_be_finished_costs_its_connection)
+{
+	static uint8_t bytes[1514];
+	struct iovec iov = {bytes + 54, 1460};
+	struct life life;
+	int a[2];
+
+	log_set_sink(ignore_line, NULL);
+	failing = 0;
+	ck_assert_int_eq(life_new(&life), 0);
+	ck_assert_int_eq(adopt(&life, a), 0);
+	counting = all_fail = true; /* no backlog */
+	for (unsigned i = 0; i < 1500; i++)
+		life.port->ops->send(life.port, bytes, 54, &iov, 1);
+	life.port->ops->flush(life.port);
+	counting = all_fail = false;
+	ck_assert_uint_eq(life.gone, 0);
+	turn(&life);
+	ck_assert_uint_eq(life.gone, 1);
+	ck_assert_uint_gt(life.dropped, 0);
+	close(a[1]);
+	life_end(&life);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("link_alloc");
 	TCase *tc = tcase_create("link_alloc");
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_two_guests_survive_each_failing_allocation);
+	tcase_add_test(tc, test_a_frame_that_cannot_be_finished_costs_its_connection);
 	suite_add_tcase(suite, tc);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

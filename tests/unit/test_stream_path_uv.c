@@ -3,10 +3,13 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -54,16 +57,19 @@ static void leave_stale(const char *path)
 	ck_assert_int_eq(connect_to(path), -ECONNREFUSED);
 }
 
-/* A process that listens, says the result, and goes when 'hold' is closed. */
-static pid_t rival(const char *path, int say, const int hold[2])
+/* A process that listens when '*started', says the result, and goes when 'hold' is closed. */
+static pid_t rival(const char *path, int say, const int hold[2], const atomic_bool *started)
 {
 	pid_t pid = fork();
 
 	if (pid == 0) {
 		struct stream_path made;
 		close(hold[1]);
-		int fd = -1, result = stream_path_listen(path, &made, &fd);
+		int fd = -1;
 		char byte;
+		while (!*started)
+			;
+		int result = stream_path_listen(path, &made, &fd);
 		if (write(say, &result, sizeof(result)) != sizeof(result) ||
 		    read(hold[0], &byte, 1) != 0)
 			_exit(1);
@@ -78,14 +84,19 @@ static pid_t rival(const char *path, int say, const int hold[2])
 START_TEST(test_of_several_that_start_at_once_one_gets_the_socket)
 {
 	struct place place = place_new();
+	atomic_bool *started =
+	    mmap(NULL, sizeof(*started), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	for (unsigned round = 0; round < 100; round++) {
+	ck_assert_ptr_ne(started, MAP_FAILED);
+	for (unsigned round = 0; round < 40; round++) {
 		int said[2], hold[2], result, won = 0, status;
 		leave_stale(place.path);
+		*started = false;
 		ck_assert_int_eq(pipe2(said, O_CLOEXEC) | pipe2(hold, O_CLOEXEC), 0);
 		pid_t pids[RIVALS];
 		for (unsigned i = 0; i < RIVALS; i++)
-			pids[i] = rival(place.path, said[1], hold);
+			pids[i] = rival(place.path, said[1], hold, started);
+		*started = true;
 		for (unsigned i = 0; i < RIVALS; i++) {
 			ck_assert_int_eq(read(said[0], &result, sizeof(result)), sizeof(result));
 			won += result == 0;
@@ -102,6 +113,7 @@ START_TEST(test_of_several_that_start_at_once_one_gets_the_socket)
 		close(said[0]);
 		close(said[1]);
 	}
+	munmap(started, sizeof(*started));
 	place_free(&place);
 }
 END_TEST

@@ -561,6 +561,36 @@ START_TEST(test_many_frames_of_one_turn_are_split_over_several_sends)
 }
 END_TEST
 
+START_TEST(test_a_send_that_is_taken_in_part_goes_on_where_it_stopped)
+{
+	struct bed *bed = bed_new(4);
+	int fd = guest(bed);
+	struct reader *r = reader_new(fd);
+	struct port *port = bed->ports[0];
+	static uint8_t frames[1500][1514];
+
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < 1500; i++) {
+			struct iovec iov[2] = {{frames[i] + 66, 1000}, {frames[i] + 1066, 448}};
+			frame_fill(frames[i], 1514, M(1), gateway);
+			port->ops->send(port, frames[i], 66, iov, 2);
+		}
+		port->ops->flush(port);
+		ck_assert(port->blocked);
+		memset(frames, 0, sizeof(frames)); /* no longer referenced */
+		reader_take(r, 50001);
+		reader_drain(bed, r);
+		ck_assert(!port->blocked);
+		ck_assert_uint_eq(bed->writable, round + 1);
+	}
+	ck_assert_uint_eq(r->frames + port->counters.dropped_queue_full, 4500);
+	ck_assert_uint_gt(r->frames, 4000);
+	free(r);
+	close(fd);
+	bed_free(bed);
+}
+END_TEST
+
 START_TEST(test_half_a_frame_dies_with_its_connection)
 {
 	struct bed *bed = bed_new(4);
@@ -924,6 +954,7 @@ int main(void)
 	tcase_add_test(tc, test_many_guests_share_one_socket);
 	tcase_add_test(tc, test_a_guest_that_never_reads_costs_a_bounded_backlog_and_nobody_else);
 	tcase_add_test(tc, test_many_frames_of_one_turn_are_split_over_several_sends);
+	tcase_add_test(tc, test_a_send_that_is_taken_in_part_goes_on_where_it_stopped);
 	tcase_add_test(tc, test_half_a_frame_dies_with_its_connection);
 	tcase_add_test(tc, test_broken_framing_drops_that_port_alone);
 	tcase_add_test(tc, test_frames_for_a_port_that_breaks_in_the_same_batch_harm_nobody);

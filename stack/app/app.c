@@ -114,7 +114,6 @@ static void on_attached(void *ctx, struct port *port)
 	if (nat_port_add(a->nat, port) < 0)
 		log_warn("%s: no memory for its flows", port->name);
 	services_port_add(a->services, port);
-	log_info("%s: attached", port->name);
 }
 
 static void on_gone(void *ctx, struct port *port)
@@ -122,7 +121,6 @@ static void on_gone(void *ctx, struct port *port)
 	struct app *a = ctx;
 
 	a->ports_n--;
-	log_info("%s: gone", port->name);
 	services_port_remove(a->services, port);
 	nat_port_remove(a->nat, port);
 	turn(a);

@@ -103,7 +103,10 @@ static void on_end_signal(uv_signal_t *signal, int number)
 
 static void on_frame(void *ctx, struct port *from, const struct frame *frame)
 {
-	nat_input(((struct app *)ctx)->nat, from, frame);
+	struct app *a = ctx;
+
+	nat_set_time(a->nat, uv_now(&a->loop));
+	nat_input(a->nat, from, frame);
 }
 
 static void on_attached(void *ctx, struct port *port)
@@ -141,7 +144,10 @@ static void on_writable(void *ctx, struct port *port)
 
 static void on_host_event(void *ctx, uint64_t token, unsigned events)
 {
-	nat_host_event(((struct app *)ctx)->nat, token, events);
+	struct app *a = ctx;
+
+	nat_set_time(a->nat, uv_now(&a->loop));
+	nat_host_event(a->nat, token, events);
 }
 
 static int on_service(void *ctx, unsigned service, int fd, const struct endpoint *guest)

@@ -26,6 +26,7 @@ static void on_accepted(void *ctx, int handle, const struct endpoint *peer)
 {
 	struct forward *f = ctx;
 
+	nat_set_time(f->forwards->nat, host_now_ms(f->forwards->host));
 	nat_tcp_inbound(f->forwards->nat, handle, peer, &f->guest);
 }
 
@@ -33,6 +34,7 @@ static void on_datagram(void *ctx, int handle, const struct endpoint *peer, stru
 {
 	struct forward *f = ctx;
 
+	nat_set_time(f->forwards->nat, host_now_ms(f->forwards->host));
 	nat_udp_inbound(f->forwards->nat, handle, peer, &f->guest, payload);
 }
 

@@ -118,6 +118,11 @@ static void on_closed(uv_handle_t *handle)
 	host_free(handle->data);
 }
 
+uint64_t host_now_ms(const struct host *host)
+{
+	return uv_now(host->loop);
+}
+
 void host_close(struct host *host)
 {
 	if (!host)

@@ -31,6 +31,8 @@ int host_new(struct host **ret, uv_loop_t *loop, const struct host_config *confi
 /* Closes all handles that are still open. Listeners (host_listen.h) must have been closed before.
  * The memory goes when libuv has closed its handle: run the loop once more. NULL is fine. */
 void host_close(struct host *host);
+/* The loop's time, ms. */
+uint64_t host_now_ms(const struct host *host);
 
 /* The operations; their 'ctx' is the struct host. */
 const struct host_ops *host_ops(void);

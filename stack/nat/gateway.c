@@ -305,7 +305,7 @@ void nat_input(struct nat *nat, struct port *from, const struct frame *frame)
 /* ---- turns --------------------------------------------------------------------------------------
  */
 
-static void set_now(struct nat *nat, uint64_t now_ms)
+void nat_set_time(struct nat *nat, uint64_t now_ms)
 {
 	if (now_ms > nat->now_ms)
 		nat->now_ms = now_ms;
@@ -334,12 +334,22 @@ void nat_port_writable(struct nat *nat, struct port *port)
 	dgflow_port_writable(nat, guest);
 }
 
+/* Once the ports have been flushed nothing points into released blocks any more. */
+static void settle_blocks(struct nat *nat)
+{
+	if (!nat->blocks.limbo)
+		return;
+	for (struct list *link = nat->guests.next; link != &nat->guests; link = link->next) {
+		if (list_entry(link, struct guest, link)->port->queued)
+			return; /* input of this turn has already made lwIP send */
+	}
+	block_settle(&nat->blocks);
+}
+
 void nat_run(struct nat *nat, uint64_t now_ms)
 {
-	set_now(nat, now_ms);
-	/* The ports have been flushed since the last turn: nothing points into released blocks any
-	 * more. */
-	block_settle(&nat->blocks);
+	nat_set_time(nat, now_ms);
+	settle_blocks(nat);
 	list_splice(&nat->dirty, &nat->starved);
 	tcpflow_run(nat);
 	dgflow_run(nat);
@@ -366,8 +376,8 @@ uint64_t nat_next_ms(const struct nat *nat, uint64_t now_ms)
 
 void nat_tick(struct nat *nat, uint64_t now_ms)
 {
-	set_now(nat, now_ms);
-	block_settle(&nat->blocks);
+	nat_set_time(nat, now_ms);
+	settle_blocks(nat);
 	tcpflow_tick(nat);
 	tcpinbound_tick(nat);
 	dgflow_tick(nat);

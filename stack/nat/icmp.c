@@ -54,7 +54,7 @@ void icmp_send(struct nat *nat, struct guest *guest, const struct icmp_message *
 	wire_put_u16(&checksum, 0);
 	checksum.at = checksum.start;
 	wire_put_u16(&checksum, checksum_finish(checksum_add(0, nat->linear, message->len)));
-	nat->output = (struct nat_output){guest, message->to_mac, NULL};
+	nat->output = (struct nat_output){.guest = guest, .mac = message->to_mac};
 	iplwip_send(nat, &(struct iplwip_message){
 			     .from = message->from,
 			     .to = message->to,

@@ -146,6 +146,7 @@ void iplwip_udp_send(struct nat *nat, const struct endpoint *from, const struct 
 	netif->mtu = nat->config.mtu;
 	netif->mtu6 = nat->config.mtu;
 	nat->udp_pcb->local_port = from->port;
+	nat->output.lent = *payload;
 	if (udp_sendto_if_src(nat->udp_pcb, p, &dst, to->port, netif, &src) != ERR_OK)
 		nat->counters.dropped_memory++;
 	pbuf_free(p);
@@ -172,6 +173,7 @@ void iplwip_send(struct nat *nat, const struct iplwip_message *message)
 	lwip_addr_from(&dst, &message->to);
 	netif->mtu = nat->config.mtu;
 	netif->mtu6 = nat->config.mtu;
+	nat->output.lent = message->bytes;
 	ip_output_if_src(header, &src, &dst, message->ttl, 0, message->proto, netif);
 	pbuf_free(header);
 }

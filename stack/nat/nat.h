@@ -65,6 +65,8 @@ void nat_free(struct nat *nat);
 int nat_port_add(struct nat *nat, struct port *port);
 void nat_port_remove(struct nat *nat, struct port *port);
 
+/* What time it is: at the start of each turn, so that what happens in it is dated right. */
+void nat_set_time(struct nat *nat, uint64_t now_ms);
 /* The loop's turn: any number of nat_input() and nat_host_event(), then one nat_run(), which does
  * the work that they marked and leaves frames queued on the ports; then the caller flushes the
  * ports (lan_flush). */

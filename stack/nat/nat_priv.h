@@ -56,6 +56,8 @@ struct nat_output {
 	struct guest *guest; /* NULL: drop them */
 	struct mac mac;
 	struct tcpflow *flow; /* whose segments these are, or NULL */
+	struct iovec
+	    lent; /* payload that stays put until the port is flushed; all else is lwIP's */
 };
 
 struct nat {

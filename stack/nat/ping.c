@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #define ECHO_HEADER_LEN 8
+#define ICMP_LEN_MAX (65535 - 20) /* bytes in one IPv4 packet */
 
 static void forbidden(struct nat *nat, struct guest *guest, const struct packet *packet)
 {
@@ -93,7 +94,7 @@ void ping_received(struct nat *nat, struct dgflow *dg, const struct host_datagra
 	    .len = datagram->len,
 	};
 
-	if (datagram->len < ECHO_HEADER_LEN || datagram->len > 65507)
+	if (datagram->len < ECHO_HEADER_LEN || datagram->len > ICMP_LEN_MAX)
 		return;
 	memcpy(bytes, datagram->bytes, datagram->len);
 	/* The kernel has put its own identifier there. */

@@ -243,7 +243,7 @@ static struct tcpflow_syn *keep_syn(const struct nat *nat, const struct packet *
 static void refuse_syn(struct nat *nat, struct guest *guest, const struct mac *mac,
 		       const struct flow_key *key, const struct tcp_segment *segment)
 {
-	nat->output = (struct nat_output){guest, *mac, NULL};
+	nat->output = (struct nat_output){.guest = guest, .mac = *mac};
 	solo_refuse(nat->engine, &key->guest, &key->peer, segment);
 }
 
@@ -354,6 +354,7 @@ static void dial(struct nat *nat, struct guest *guest, const struct packet *pack
 		tcpflow_end(
 		    nat, list_entry(guest->connecting.next, struct tcpflow, connecting_link), true);
 	}
+	nat_learn(nat, &packet->src, &packet->src_mac, guest);
 	tf = new_flow(nat, guest, &key, &packet->src_mac);
 	if (!tf) {
 		refuse_syn(nat, guest, &packet->src_mac, &key, segment);
@@ -605,7 +606,7 @@ void tcpflow_input(struct nat *nat, struct guest *guest, const struct packet *pa
 	} else if (!(segment.flags & TCP_FLAG_RST)) {
 		struct endpoint from = {packet->src, segment.src_port};
 		struct endpoint to = {packet->dst, segment.dst_port};
-		nat->output = (struct nat_output){guest, packet->src_mac, NULL};
+		nat->output = (struct nat_output){.guest = guest, .mac = packet->src_mac};
 		solo_refuse(nat->engine, &from, &to, &segment);
 	}
 }

@@ -19,7 +19,8 @@ struct cut {
 	uint32_t seq;
 	uint8_t flags;
 	struct addr src, dst;
-	struct pbuf *at; /* payload not yet sent begins at 'offset' in 'at' */
+	const struct pbuf *first; /* lwIP's own memory: bytes in it do not outlive the call */
+	struct pbuf *at;          /* payload not yet sent begins at 'offset' in 'at' */
 	uint32_t offset;
 	uint32_t left; /* bytes */
 };
@@ -56,7 +57,7 @@ static unsigned take_pieces(struct cut *cut, uint32_t len, struct iovec *pieces)
 			cut->offset = 0;
 			continue;
 		}
-		if (n == PIECES_MAX)
+		if (n == PIECES_MAX || cut->at == cut->first)
 			return 0;
 		if (here > len)
 			here = len;
@@ -153,6 +154,18 @@ static void send_piece(struct nat *nat, struct cut *cut, uint32_t len)
 	cut->seq += len;
 }
 
+static void skip(struct cut *cut, uint32_t len)
+{
+	cut->seq += len;
+	cut->left -= len;
+	while (len >= cut->at->len - cut->offset) {
+		len -= cut->at->len - cut->offset;
+		cut->at = cut->at->next;
+		cut->offset = 0;
+	}
+	cut->offset += len;
+}
+
 /* A retransmitted segment may begin before what the guest has acknowledged: those bytes stay home.
  * A guest that loses frames gets no more than the congestion window of them at once; the rest
  * follows as it acknowledges. */
@@ -164,20 +177,8 @@ static void trim_to_needs(struct nat *nat, struct cut *cut)
 	if (!tf || !solo_is_synchronized(&tf->solo) || !cut->left)
 		return;
 	known = (int32_t)(solo_lastack(&tf->solo) - cut->seq);
-	while (known > 0 && (uint32_t)known < cut->left) {
-		struct iovec skipped[PIECES_MAX];
-		uint32_t step = (uint32_t)known < cut->at->len - cut->offset
-				    ? (uint32_t)known
-				    : cut->at->len - cut->offset;
-		if (step == 0) {
-			cut->at = cut->at->next;
-			cut->offset = 0;
-			continue;
-		}
-		(void)take_pieces(cut, step, skipped);
-		cut->seq += step;
-		known -= (int32_t)step;
-	}
+	if (known > 0 && (uint32_t)known < cut->left)
+		skip(cut, (uint32_t)known);
 	if (tf->recovering && cut->left > tf->in_flight_max &&
 	    (int32_t)(cut->seq - tf->recover_until) < 0) {
 		cut->left = tf->in_flight_max;
@@ -216,6 +217,7 @@ static bool begin_cut(struct nat *nat, struct cut *cut, struct pbuf *packet, boo
 		cut->src = addr_v4(wire_get_u32(&in));
 		cut->dst = addr_v4(wire_get_u32(&in));
 	}
+	cut->first = packet;
 	cut->at = packet;
 	cut->offset = (uint32_t)(ip_len + tcp_len);
 	cut->left = packet->tot_len - (uint32_t)(ip_len + tcp_len);
@@ -237,25 +239,37 @@ static void send_tcp(struct nat *nat, struct pbuf *packet, bool v6)
 	} while (cut.left);
 }
 
-/* UDP and fragments: as lwIP made them. */
+static bool is_lent(const struct nat *nat, const struct pbuf *p)
+{
+	const uint8_t *base = nat->output.lent.iov_base;
+	const uint8_t *at = p->payload;
+
+	return base && at >= base && at + p->len <= base + nat->output.lent.iov_len;
+}
+
+/* UDP and fragments: as lwIP made them. Its headers are gone when it returns: they are copied, the
+ * payload is not. */
 static void send_whole(struct nat *nat, struct pbuf *packet, bool v6)
 {
 	struct port *port = nat->output.guest->port;
-	uint8_t headers[FRAME_HDR_LEN + HEADERS_MAX];
+	uint8_t headers[HEADERS_MAX];
 	struct wire_out out = wire_out(headers, sizeof(headers));
 	struct iovec pieces[PIECES_MAX];
 	unsigned n = 0;
 
 	put_ethernet(&out, nat, v6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4);
-	wire_put_bytes(&out, packet->payload,
-		       packet->len); /* the headers: lwIP keeps them in a pbuf of their own */
-	for (struct pbuf *p = packet->next; p; p = p->next) {
-		if (n == PIECES_MAX)
-			return;
-		pieces[n++] = (struct iovec){p->payload, p->len};
+	for (struct pbuf *p = packet; p; p = p->next) {
+		if (is_lent(nat, p) && n < PIECES_MAX)
+			pieces[n++] = (struct iovec){p->payload, p->len};
+		else if (n == 0)
+			wire_put_bytes(&out, p->payload, p->len);
+		else
+			out.bad = true;
 	}
 	if (!out.bad)
 		port->ops->send(port, headers, wire_len(&out), pieces, n);
+	else
+		nat->counters.dropped_memory++;
 }
 
 static uint8_t protocol_of(const struct pbuf *packet, bool v6)

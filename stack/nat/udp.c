@@ -68,7 +68,7 @@ void nat_udp_send(struct nat *nat, const struct nat_udp_reply *reply, const uint
 
 	if (!guest || len > 65507)
 		return;
-	nat->output = (struct nat_output){guest, reply->to_mac, NULL};
+	nat->output = (struct nat_output){.guest = guest, .mac = reply->to_mac};
 	iplwip_udp_send(nat, &reply->from, &reply->to, &bytes);
 	reply->port->ops->flush(reply->port); /* the payload is the caller's again when we return */
 }
@@ -145,8 +145,10 @@ static void send_to_host(struct nat *nat, struct guest *guest, const struct pack
 		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_ADMIN_PROHIBITED);
 		return;
 	}
-	if (guest->flows_n[FLOW_UDP] > opened)
+	if (guest->flows_n[FLOW_UDP] > opened) {
 		nat->counters.udp_flows_opened++;
+		nat_learn(nat, &packet->src, &packet->src_mac, guest);
+	}
 	sending.dg->mac = packet->src_mac;
 	if (sending.dg->borrowed)
 		sending.to = sending.dg->host_peer;
@@ -236,7 +238,7 @@ static void pass_data(struct nat *nat, struct dgflow *dg, const struct endpoint 
 {
 	struct iovec payload = {(void *)(uintptr_t)bytes, len};
 
-	nat->output = (struct nat_output){dg->flow.guest, dg->mac, NULL};
+	nat->output = (struct nat_output){.guest = dg->flow.guest, .mac = dg->mac};
 	iplwip_udp_send(nat, from, &dg->flow.key.guest, &payload);
 	nat->counters.udp_to_guest++;
 }

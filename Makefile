@@ -177,6 +177,12 @@ $(B)/tests/%: $(B)/obj/tests/%.o $(lib_support) $(libs)
 deps-build:
 	$(Q)tests/support/deps.sh --no-install build
 
+$(B)/bench/bridge: $(call objs_of,tests/bench/bridge.c tests/bench/segment.c) $(lib_pure)
+$(B)/bench/load: $(call objs_of,tests/bench/load.c)
+$(B)/bench/bridge $(B)/bench/load:
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(all_ldflags) -o $@ $^ $(LDLIBS)
+
 # What 'make check' and 'make demo' need is installed first; a make of its own then builds and sees it.
 # Every stage is run, whatever became of the one before it.
 .PHONY: check check-unit check-core check-wire check-fuzz check-guest check-all demo bench fuzz
@@ -210,9 +216,9 @@ demo:
 	$(Q)tests/guest/demo
 
 bench:
-	$(Q)tests/support/deps.sh build
-	$(Q)$(MAKE) $(jobs) all
-	$(Q)tests/bench/run
+	$(Q)tests/support/deps.sh build bench
+	$(Q)$(MAKE) $(jobs) all bench-bins
+	$(Q)LWNAT="$${LWNAT:-$(CURDIR)/lwnat}" tests/bench/run $(BENCH)
 
 # ---- the stages of 'make check' ----------------------------------------------------------------
 
@@ -223,7 +229,8 @@ scripts_of = $(sort $(wildcard tests/$(1)/*.test))
 run_tests = RESULTS=$(RESULTS) FUZZ_SECONDS=$(FUZZ_SECONDS) LWNAT=$(CURDIR)/$(if $(filter 1,$(SANITIZE)),$(B)/)lwnat \
 	tests/support/run-tests
 
-.PHONY: stage-build stage-unit stage-core stage-wire stage-fuzz stage-guest build-tests fuzz-bins
+.PHONY: stage-build stage-unit stage-core stage-wire stage-fuzz stage-guest build-tests fuzz-bins bench-bins
+bench-bins: $(B)/bench/bridge $(B)/bench/load
 build-tests: all $(foreach d,unit core wire,$(call tests_of,$(d))) $(if $(filter 1,$(SANITIZE)),$(fuzz_bins))
 fuzz-bins: $(fuzz_bins)
 
@@ -272,7 +279,7 @@ help:
 	@echo 'make check-unit, check-core, check-wire, check-fuzz, check-guest    one kind of them'
 	@echo 'make check-all      lint, and check with longer fuzzing'
 	@echo 'make fuzz           fuzzes with clang: FUZZ="name..." FUZZ_SECONDS=n for each'
-	@echo 'make bench          measures against the peers installed here'
+	@echo 'make bench          measures beside passt and libslirp: BENCH="--quick", BENCH=--help'
 	@echo 'make lint           layout, layers, lengths, static analysis'
 	@echo 'make install        PREFIX=/usr/local DESTDIR='
 	@echo 'make uninstall, clean'

@@ -43,6 +43,7 @@ main_src := $(wildcard stack/app/main.c)
 nat_srcs := $(filter stack/nat/%,$(srcs))
 host_srcs := $(filter-out $(main_src),$(filter stack/host/% stack/app/% %_uv.c,$(srcs)))
 pure_srcs := $(filter-out $(main_src) $(nat_srcs) $(host_srcs),$(srcs))
+comma := ,
 objs_of = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
 # lwIP, fetched and verified by stack/nat/port/get-lwip.sh; needs our lwipopts.h to be compiled.
@@ -159,6 +160,11 @@ $(lwip_dir)/verified: stack/nat/port/get-lwip.sh build/lwip-dir
 	$(Q)LWIP_DIR='$(LWIP_DIR)' stack/nat/port/get-lwip.sh $(lwip_dir)
 
 # ---- tests -------------------------------------------------------------------------------------
+
+# Counts and fails allocations made inside of these calls only.
+nomem_wraps := malloc calloc realloc nat_new nat_port_add nat_input nat_host_event nat_run nat_tick \
+	nat_tcp_inbound nat_udp_inbound
+$(B)/tests/core/test_nat_nomem: LDLIBS += $(addprefix -Wl$(comma)--wrap=,$(nomem_wraps))
 
 # Objects of tests are kept: make must not take them for intermediate files.
 .SECONDARY: $(test_objs)

@@ -435,6 +435,7 @@ START_TEST(test_one_guests_flood_leaves_the_other_its_mappings)
 	}
 	bed_settle(&bed);
 	ck_assert_uint_le(bed.host.open_max, 1000);
+	ck_assert_ptr_nonnull(fake_host_handle(&bed.host, 0)); /* the other guest was first */
 	fake_host_udp_deliver(&bed.host, 0, &to, "yours", 5);
 	bed_settle(&bed);
 	got = guestsim_udp_pop(other);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -52,6 +53,7 @@ static void become_child(const struct process_place *place, const int out[2], co
 	if (place->as_nobody &&
 	    (chdir("/") < 0 || setgroups(0, NULL) < 0 || setgid(NOBODY) < 0 || setuid(NOBODY) < 0))
 		_exit(99);
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails takes its programs with it */
 	execv(place->program, argv);
 	_exit(98);
 }

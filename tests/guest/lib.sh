@@ -19,6 +19,7 @@ pids=()
 work=
 sockets=
 nettool=
+by_name=
 
 end_all() {
 	local pid
@@ -124,11 +125,13 @@ finish() {
 	exit
 }
 
-# Starts a network whose guests connect to $sockets/NAME.sock. USER is what would follow 'user,' for QEMU, or
+# Starts a network whose guests connect to $sockets/NAME.sock (lwnat's own choice by its name, where $by_name is
+# set). USER is what would follow 'user,' for QEMU, or
 # nothing; what comes after it are lwnat's own options. The pid goes to $nat_pid.
 nat_start() { # NAME USER [OPTION...]
-	local name=$1 user=$2
+	local name=$1 user=$2 place=(--socket "$sockets/$1.sock")
 	shift 2
+	[ -z "$by_name" ] || place=(--name "$name")
 	case ${GUEST_NAT:-lwnat} in
 	slirp)
 		background "$work/$name.nat.log" qemu-system-x86_64 -M none -display none -monitor none -serial none \
@@ -141,7 +144,7 @@ nat_start() { # NAME USER [OPTION...]
 	*)
 		# shellcheck disable=SC2016 # the inner shell's words
 		background "$work/$name.nat.log" bash -c 'exec 3>"$1"; shift; exec "$@"' ready "$work/$name.ready" \
-			"${as_user[@]}" "$lwnat" --netdev "user,id=net0${user:+,$user}" --socket "$sockets/$name.sock" --ready-fd 3 "$@"
+			"${as_user[@]}" "$lwnat" --netdev "user,id=net0${user:+,$user}" "${place[@]}" --ready-fd 3 "$@"
 		nat_pid=$last_pid
 		wait_for 20 nat_is_ready_or_dead "$name" "$nat_pid"
 		[ -s "$work/$name.ready" ] || nat_failed "$name"

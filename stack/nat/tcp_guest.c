@@ -14,7 +14,7 @@
 #define IN_FLIGHT_MAX (1024u * 1024)
 #define MSS_DEFAULT 536u /* RFC 9293 section 3.7.1 */
 #define MSS_MIN 88u /* below that a header costs more than its data; passt died of 0, 1 and 2 */
-#define TIME_WAIT_MAX 8192u /* connections remembered after their end */
+#define TIME_WAIT_MAX 4096u /* connections remembered after their end */
 #define TICKS_AT_ONCE_MAX                                                                          \
 	40u /* after a long sleep of the process: a second's worth, then go on from now */
 
@@ -664,6 +664,9 @@ void tcpflow_tick(struct nat *nat)
 		while (!list_is_empty(&due)) {
 			struct tcpflow *tf = list_entry(due.next, struct tcpflow, tick_link);
 			list_append(&nat->ticking, &tf->tick_link);
+			/* A guest that is stopped loses nothing and answers nothing: its flows wait for it. */
+			if (tf->flow.guest->port->blocked)
+				continue;
 			tcpflow_output_to(nat, tf);
 			solo_tick(nat->engine, &tf->solo);
 			tcpflow_after_lwip(nat, tf);

@@ -236,7 +236,7 @@ static int build_parts(struct app *a)
 	struct host_config host = {
 	    .event = on_host_event, .turn_end = turn, .service = on_service, .ctx = a};
 	struct services_config services = {
-	    .options = a->options, .loop = &a->loop, .ports_max = PORTS_MAX};
+	    .options = a->options, .loop = &a->loop, .rng = &a->rng, .ports_max = PORTS_MAX};
 	struct stream_uv_events stream = {.attached = on_attached,
 					  .gone = on_gone,
 					  .batch_end = on_batch_end,

@@ -52,7 +52,7 @@ static const char *or_null(const char *text)
 
 /* Guests find each other by bare name because our domain stands last in their search list; it is
  * their only domain when the user names none. */
-static int new_dhcpd(struct dhcpd **ret, const struct options *o)
+static int new_dhcpd(struct dhcpd **ret, const struct options *o, struct rng *rng)
 {
 	const char *search[OPTIONS_SEARCH_MAX + 2];
 	bool named = wants_dns(o);
@@ -70,6 +70,7 @@ static int new_dhcpd(struct dhcpd **ret, const struct options *o)
 	    .bootfile = or_null(o->bootfile),
 	    .tftp_server_name = or_null(o->tftp_server_name),
 	    .leases_max = leases_max(&o->net),
+	    .hash_key = {{rng_u64(rng), rng_u64(rng)}}, /* no guest can choose collisions */
 	};
 
 	for (unsigned i = 0; i < o->dnssearch.n; i++)
@@ -244,7 +245,7 @@ void services_port_remove(struct services *s, const struct port *port)
 
 static int start_dhcp(struct services *s)
 {
-	int result = new_dhcpd(&s->dhcpd, s->config.options);
+	int result = new_dhcpd(&s->dhcpd, s->config.options, s->config.rng);
 
 	if (result < 0)
 		return result;

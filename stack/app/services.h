@@ -13,6 +13,7 @@ struct services_config {
 	const struct options *options; /* borrowed for the life of the services */
 	uv_loop_t *loop;
 	struct nat *nat;
+	struct rng *rng;    /* borrowed for the call of services_new() */
 	unsigned ports_max; /* attached at once */
 };
 

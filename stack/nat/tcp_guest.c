@@ -664,7 +664,8 @@ void tcpflow_tick(struct nat *nat)
 		while (!list_is_empty(&due)) {
 			struct tcpflow *tf = list_entry(due.next, struct tcpflow, tick_link);
 			list_append(&nat->ticking, &tf->tick_link);
-			/* A guest that is stopped loses nothing and answers nothing: its flows wait for it. */
+			/* A guest that is stopped loses nothing and answers nothing: its flows wait
+			 * for it. */
 			if (tf->flow.guest->port->blocked)
 				continue;
 			tcpflow_output_to(nat, tf);

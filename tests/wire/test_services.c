@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 enum { DISCOVER = 1, OFFER, REQUEST, DECLINE, ACK };
@@ -351,9 +352,11 @@ static void open_upstream(struct upstream *u, char *line, size_t line_max)
 {
 	struct sockaddr_in addr = {.sin_family = AF_INET,
 				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct timeval hang = {.tv_sec = 30}; /* no query at all fails the test */
 	socklen_t len = sizeof(addr);
 
 	u->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(setsockopt(u->fd, SOL_SOCKET, SO_RCVTIMEO, &hang, sizeof(hang)), 0);
 	ck_assert_int_eq(bind(u->fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	ck_assert_int_eq(getsockname(u->fd, (struct sockaddr *)&addr, &len), 0);
 	snprintf(line, line_max, "--dns-upstream|127.0.0.1:%u", ntohs(addr.sin_port));

@@ -1,0 +1,113 @@
+#include "stack/app/announce.h"
+#include "tests/support/suite.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char *text; /* what was said */
+
+/* 'line' holds the arguments, split at '|'. */
+static void say(const char *line, const char *socket_path, struct qemu_version qemu)
+{
+	static struct options options;
+	struct announcement a = {.options = &options, .socket_path = socket_path, .qemu = qemu};
+	char copy[256], *rest = copy, *argv[8] = {(char *)"lwnat"};
+	struct options_error error;
+	int argc = 1;
+	size_t len;
+	FILE *out;
+
+	strcpy(copy, line);
+	while (rest && *line != '\0')
+		argv[argc++] = strsep(&rest, "|");
+	ck_assert_msg(options_parse(&options, argc, argv, &error) == 0, "%s", error.text);
+	free(text);
+	out = open_memstream(&text, &len);
+	announce(out, &a);
+	fclose(out);
+}
+
+static void assert_said(const char *part)
+{
+	ck_assert_msg(strstr(text, part) != NULL, "'%s' is not in:\n%s", part, text);
+}
+
+static const struct qemu_version old = {6, 2}, seven = {7, 2}, nine = {9, 1}, ten = {10, 2};
+
+START_TEST(test_arguments_are_those_of_the_qemu_found)
+{
+	say("", "/run/s", seven);
+	assert_said("for QEMU 7.2:\n  -netdev stream,id=net0,server=off,addr.type=unix,"
+		    "addr.path=/run/s -device virtio-net-pci,netdev=net0\n");
+	say("", "/run/s", nine);
+	assert_said("addr.path=/run/s,reconnect=1 -device");
+	say("", "/run/s", ten);
+	assert_said("addr.path=/run/s,reconnect-ms=1000 -device");
+	say("", "/run/s", old);
+	assert_said("QEMU 6.2 is too old");
+	say("", "/run/s", (struct qemu_version){0, 0});
+	assert_said("7.2 and newer");
+}
+END_TEST
+
+START_TEST(test_odd_names_are_escaped_for_qemu)
+{
+	say("--netdev|user,id=a,,b", "/run/x,y", seven);
+	assert_said("id=a,,b,server=off");
+	assert_said("addr.path=/run/x,,y -device virtio-net-pci,netdev=a,,b\n");
+}
+END_TEST
+
+START_TEST(test_without_a_socket_there_is_nothing_to_paste)
+{
+	say("", NULL, seven);
+	ck_assert_ptr_null(strstr(text, "-netdev"));
+	assert_said("gateway 10.0.2.2");
+}
+END_TEST
+
+START_TEST(test_large_mtu_is_told_to_the_network_card)
+{
+	say("--mtu|65520", "/run/s", seven);
+	assert_said("netdev=net0,host_mtu=65520\n");
+}
+END_TEST
+
+START_TEST(test_addresses_say_what_leads_where)
+{
+	say("", "/run/s", seven);
+	assert_said("net 10.0.2.0/24\ngateway 10.0.2.2 (this host's own services too)\n"
+		    "dns 10.0.2.3\ndhcp from 10.0.2.15\n");
+	say("--net|172.16.1.0", "/run/s", seven);
+	assert_said("net 172.16.0.0/12 (no length was given: /12 is what QEMU takes)\n");
+	say("--no-host-loopback|--dns|9.9.9.9", "/run/s", seven);
+	assert_said("gateway 10.0.2.2\ndns 9.9.9.9 (outside of the net: not lwnat's)\n");
+	say("--restrict|on", "/run/s", seven);
+	assert_said("gateway 10.0.2.2 (restricted: leads nowhere)\n"
+		    "dns 10.0.2.3 (restricted: not served)\n");
+}
+END_TEST
+
+START_TEST(test_forwards_say_where_they_are_bound_and_how_to_widen_them)
+{
+	say("--hostfwd|tcp::3522-:22", "/run/s", seven);
+	assert_said("tcp localhost:3522 -> 10.0.2.15:22 (bound to localhost only; for all "
+		    "interfaces write tcp:0.0.0.0:3522-:22)\n");
+	say("--hostfwd|udp:0.0.0.0:53-10.0.2.20:5353", "/run/s", seven);
+	assert_said("udp 0.0.0.0:53 -> 10.0.2.20:5353\n");
+	say("--hostfwd|tcp:[::1]:8000-8010-:8000-8010", "/run/s", seven);
+	assert_said("tcp [::1]:8000-8010 -> 10.0.2.15:8000-8010\n");
+	say("--hostfwd|tcp:127.0.0.1:80-192.168.7.7:80", "/run/s", seven);
+	assert_said("-> 192.168.7.7:80 (outside of the net: ");
+}
+END_TEST
+
+int main(void)
+{
+	return SUITE_RUN(
+	    "announce", test_arguments_are_those_of_the_qemu_found,
+	    test_odd_names_are_escaped_for_qemu, test_without_a_socket_there_is_nothing_to_paste,
+	    test_large_mtu_is_told_to_the_network_card, test_addresses_say_what_leads_where,
+	    test_forwards_say_where_they_are_bound_and_how_to_widen_them);
+}

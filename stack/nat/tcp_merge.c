@@ -46,13 +46,13 @@ static bool is_lent(const struct pbuf *p)
 	return p->flags & PBUF_FLAG_IS_CUSTOM;
 }
 
-/* One PBUF_RAM with the bytes of the lent pbufs at the head of 'chain', up to 64 KB; *ret_rest is
- * what follows. */
+/* One PBUF_RAM with the bytes of the lent pbufs at the head of 'chain', up to 64 KB but of one at
+ * least (a jumbo frame may be longer); *ret_rest is what follows. */
 static struct pbuf *copy_run(struct pbuf *chain, struct pbuf **ret_rest)
 {
-	struct pbuf *end = chain;
+	struct pbuf *end = chain->next;
 	struct pbuf *copy;
-	size_t len = 0;
+	size_t len = chain->len;
 
 	while (end && is_lent(end) && len + end->len <= MERGE_LEN_MAX) {
 		len += end->len;

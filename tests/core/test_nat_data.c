@@ -294,16 +294,23 @@ START_TEST(test_host_that_gives_one_byte_at_a_time)
 END_TEST
 
 /* A guest fills every window to the last byte, the host is slow: what was offered must be taken. */
-START_TEST(test_upload_to_a_slow_host_has_no_retransmission)
+static void check_slow_host(uint16_t mtu)
 {
+	struct sim_tcp_setup setup = bed_setup;
+	struct endpoint away = bed_endpoint(AWAY, 80);
 	struct dice dice = {3};
 	struct fake_handle *h;
 	struct sim_tcp *tcp;
 	struct bed bed;
 
-	bed_simple(&bed);
+	bed_init(&bed);
+	bed.config.mtu = mtu;
+	bed_start(&bed);
+	bed_add_guest(&bed, 0);
 	bed.host.defaults.write_room = 0;
-	tcp = bed_connect(&bed, 0, 40000, AWAY, 80);
+	setup.mss = (uint16_t)(mtu - 40);
+	tcp = sim_tcp_connect(bed.guests[0].sim, 40000, &away, &setup);
+	bed_settle(&bed);
 	tcp->send_total = 30 * MIB;
 	tcp->no_timer = true;
 	sim_tcp_kick(tcp);
@@ -317,6 +324,12 @@ START_TEST(test_upload_to_a_slow_host_has_no_retransmission)
 	ck_assert_uint_eq(tcp->count.retransmits_out, 0);
 	ck_assert_uint_eq(h->mismatch, 0);
 	bed_finish(&bed);
+}
+
+START_TEST(test_upload_to_a_slow_host_has_no_retransmission)
+{
+	check_slow_host(1500);
+	check_slow_host(65520);
 }
 END_TEST
 

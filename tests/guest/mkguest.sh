@@ -56,10 +56,11 @@ fetch_kernel() {
 	done
 	for package in "$dir"/*.deb; do
 		dpkg-deb --fsys-tarfile "$package" | tar -x -C "$dir" --wildcards \
-			'./boot/vmlinuz-*' './lib/modules/*/kernel/drivers/net/*' './lib/modules/*/kernel/drivers/virtio/*' \
-			'./lib/modules/*/kernel/drivers/firmware/*' './lib/modules/*/kernel/net/core/*' \
-			'./lib/modules/*/modules.builtin' 2>"$dir/tar.log" || true
+			'./boot/vmlinuz-*' './*lib/modules/*/kernel/drivers/net/*' './*lib/modules/*/kernel/drivers/virtio/*' \
+			'./*lib/modules/*/kernel/drivers/firmware/*' './*lib/modules/*/kernel/net/core/*' \
+			'./*lib/modules/*/modules.builtin' 2>"$dir/tar.log" || true
 	done
+	[ ! -d "$dir/usr/lib/modules" ] || mv "$dir/usr/lib" "$dir/lib" # where Debian 13 has them
 	[ -n "$(find "$dir/boot" -name 'vmlinuz-*' 2>/dev/null)" ]
 }
 
@@ -77,14 +78,14 @@ take_kernel() { # DIR VMLINUZ MODULE-TREE
 		*) cp "$file" "$dir/$name.ko" ;;
 		esac
 	done
-	[ -e "$dir/virtio_net.ko" ] || grep -qs '/virtio_net.ko' "$tree/modules.builtin" ||
+	[ -e "$dir/virtio_net.ko" ] || grep -qs '/virtio_net.ko' "$tree"/modules.builtin "$tree"/*/modules.builtin ||
 		die "the kernel $kernel has no virtio_net module in $tree"
 	chmod 644 "$dir/vmlinuz"
 }
 
 make_kernel() {
 	local new=$out/kernel.new.$$ version
-	rm -rf "$new"
+	rm -rf "$out"/kernel.new.* # of runs that failed; we hold the lock
 	mkdir -p "$new/unpack"
 	version=$(uname -r)
 	if [ -n "${GUEST_KERNEL:-}" ]; then

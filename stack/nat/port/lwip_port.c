@@ -7,9 +7,6 @@
 
 #include "lwip/sys.h"
 
-struct pbuf;
-void icmp6_param_problem(struct pbuf *p, int code, const void *pointer);
-
 static struct rng *port_rng;
 static struct siphash_key port_isn_key;
 static uint64_t port_now_ms;

@@ -25,4 +25,8 @@ uint32_t lwip_port_rand(void);
 
 uint16_t lwip_port_chksum(const void *bytes, int len);
 
+/* lwIP declares it only with LWIP_ICMP6, but names it always. See lwip_port.c. */
+struct pbuf;
+void icmp6_param_problem(struct pbuf *p, int code, const void *pointer);
+
 #endif

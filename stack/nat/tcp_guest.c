@@ -546,8 +546,9 @@ static bool is_new_syn(const struct tcp_segment *segment)
 	return (segment->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_SYN;
 }
 
-/* A new connection may take the place of one in TIME_WAIT, or of an attempt the guest has given up
- * (RFC 9293 section 3.10.7.4, RFC 6191). */
+/* A new connection may take the place of one in TIME_WAIT, or of an attempt the guest has given up.
+ * RFC 6191 wants a newer sequence number or timestamp, against old duplicates: a guest's link keeps
+ * order, there are none. */
 static bool is_replaced_by(const struct tcpflow *tf, const struct tcp_segment *segment)
 {
 	if (!is_new_syn(segment))
@@ -556,9 +557,7 @@ static bool is_replaced_by(const struct tcpflow *tf, const struct tcp_segment *s
 		return tf->syn->segment.seq != segment->seq;
 	if (solo_is_empty(&tf->solo))
 		return tf->solo.events.data_len == 0;
-	if (tf->solo.active)
-		return false;
-	return tf->flow.handle < 0 && (int32_t)(segment->seq - solo_rcv_nxt(&tf->solo)) > 0;
+	return tf->solo.time_wait && tf->flow.handle < 0;
 }
 
 static struct tcpflow *find_flow(struct nat *nat, struct guest *guest, const struct packet *packet,

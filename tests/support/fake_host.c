@@ -65,6 +65,10 @@ int fake_host_open(struct fake_host *host, enum fake_kind kind, uint64_t token)
 	if (i == host->handles_room) {
 		uint32_t room = host->handles_room ? host->handles_room * 2 : 16;
 		host->handles = realloc(host->handles, room * sizeof(*host->handles));
+		/* An empty queue's tail points into the array, which has moved. */
+		for (uint32_t at = 0; at < host->handles_room; at++)
+			if (!host->handles[at].datagrams)
+				host->handles[at].datagrams_tail = &host->handles[at].datagrams;
 		memset(host->handles + host->handles_room, 0,
 		       (room - host->handles_room) * sizeof(*host->handles));
 		host->handles_room = room;

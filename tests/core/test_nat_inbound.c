@@ -52,6 +52,29 @@ START_TEST(test_forwarded_client_reaches_the_guest_under_its_own_address)
 }
 END_TEST
 
+START_TEST(test_mss_beyond_the_mtu_is_not_believed)
+{
+	struct sim_tcp_setup setup = server_setup;
+	struct endpoint away = bed_endpoint(PEER, 80);
+	struct sim_tcp *in, *out;
+	struct guestsim *sim;
+	struct bed bed;
+
+	sim = bed_simple(&bed);
+	bed.host.defaults.send_total = 50000;
+	setup.mss = 2484;
+	sim_tcp_listen(sim, 22, &setup);
+	inbound(&bed, PEER, 5555, 22);
+	in = sim_tcp_accept(sim, 22);
+	ck_assert_ptr_nonnull(in);
+	out = sim_tcp_connect(sim, 40000, &away, &setup);
+	BED_UNTIL(&bed, in->received == 50000 && out->received == 50000);
+	ck_assert_uint_eq(in->count.segment_max, 1460);
+	ck_assert_uint_eq(out->count.segment_max, 1460);
+	bed_finish(&bed);
+}
+END_TEST
+
 START_TEST(test_local_client_is_seen_as_the_gateway)
 {
 	static const char *const peers[] = {"127.0.0.1", "127.9.8.7", "::1"};
@@ -379,7 +402,7 @@ int main(void)
 {
 	return SUITE_RUN(
 	    "nat_inbound", test_forwarded_client_reaches_the_guest_under_its_own_address,
-	    test_local_client_is_seen_as_the_gateway,
+	    test_mss_beyond_the_mtu_is_not_believed, test_local_client_is_seen_as_the_gateway,
 	    test_local_clients_with_the_same_port_are_kept_apart,
 	    test_closed_guest_port_resets_the_client, test_guest_that_has_never_spoken_is_asked_for,
 	    test_guest_that_answers_late_is_asked_again,

@@ -67,7 +67,7 @@ static int dial(void *ctx, const struct endpoint *to, int *ret_connect_result)
 	struct fuzz *fuzz = ctx;
 	uint32_t roll = dice_u32(&fuzz->dice);
 
-	expect(to->port != 0);
+	expect(to->port != 0 || addr_is_unspecified(&to->addr)); /* a service has no address */
 	fuzz->host.defaults.echo = roll >> 8 & 1;
 	fuzz->host.defaults.send_total = roll >> 9 & 1 ? roll >> 16 : 0;
 	fuzz->host.defaults.eof_when_sent = roll >> 10 & 1;
@@ -125,6 +125,7 @@ static void set_up(struct fuzz *fuzz, uint8_t variant)
 	expect(addr_parse("fec0::3", &fuzz->config.dns6) == 0);
 	expect(subnet_parse("fec0::/64", &fuzz->config.net6) == 0);
 	expect(nat_new(&fuzz->nat, &fuzz->config) == 0);
+	nat_set_time(fuzz->nat, fuzz->now_ms);
 	expect(nat_udp_service_add(fuzz->nat, 53, on_service, fuzz) == 0);
 	expect(nat_udp_service_add(fuzz->nat, 67, on_service, fuzz) == 0);
 	expect(nat_tcp_service_add(fuzz->nat, 53, true, 1) == 0);
@@ -240,10 +241,12 @@ static void advance(struct fuzz *fuzz, uint64_t ms)
 		if (next > end_ms - fuzz->now_ms)
 			next = end_ms - fuzz->now_ms;
 		fuzz->now_ms += next ? next : 1;
+		nat_set_time(fuzz->nat, fuzz->now_ms);
 		nat_tick(fuzz->nat, fuzz->now_ms);
 		turn(fuzz);
 	}
 	fuzz->now_ms = end_ms;
+	nat_set_time(fuzz->nat, end_ms);
 }
 
 static void forward(struct fuzz *fuzz, uint8_t arg)
@@ -261,7 +264,8 @@ static void forward(struct fuzz *fuzz, uint8_t arg)
 	if (fuzz->host.open_n > FLOWS_MAX)
 		return;
 	handle = fake_host_accepted(&fuzz->host);
-	nat_tcp_inbound(fuzz->nat, handle, &peer, &guest);
+	if (handle >= 0)
+		nat_tcp_inbound(fuzz->nat, handle, &peer, &guest);
 }
 
 static void disturb_host(struct fuzz *fuzz, uint8_t arg)

@@ -146,6 +146,8 @@ static void deliver(struct fake_host *host, int handle, struct fake_datagram *da
 {
 	struct fake_handle *h = &host->handles[handle];
 
+	if (!h->datagrams) /* the handles may have moved since */
+		h->datagrams_tail = &h->datagrams;
 	*h->datagrams_tail = datagram;
 	h->datagrams_tail = &datagram->next;
 	if (h->read_armed && h->token != UINT64_MAX) {

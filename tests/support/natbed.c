@@ -81,6 +81,7 @@ void bed_start(struct bed *bed)
 {
 	ck_assert_int_eq(nat_new(&bed->nat, &bed->config), 0);
 	nat_set_time(bed->nat, bed->now_ms);
+	nat_set_time(bed->nat, bed->now_ms);
 }
 
 static void guest_sends(void *ctx, const uint8_t *frame, size_t len)
@@ -278,6 +279,7 @@ void bed_settle(struct bed *bed)
 static void step_to(struct bed *bed, uint64_t now_ms)
 {
 	bed->now_ms = now_ms;
+	nat_set_time(bed->nat, now_ms);
 	nat_set_time(bed->nat, now_ms);
 	for (unsigned i = 0; i < BED_GUESTS_MAX; i++)
 		if (bed->guests[i].attached)

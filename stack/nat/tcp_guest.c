@@ -206,18 +206,22 @@ void tcpflow_after_lwip(struct nat *nat, struct tcpflow *tf)
 /* ---- connections that guests open ---------------------------------------------------------------
  */
 
+/* Between what leaves room for data and what the link carries. */
+static uint16_t clamp_mss(const struct nat *nat, uint16_t mss, bool v6)
+{
+	uint16_t most = (uint16_t)(nat->config.mtu - (v6 ? 60 : 40));
+
+	if (mss < MSS_MIN)
+		return MSS_MIN;
+	return mss < most ? mss : most;
+}
+
 static struct tcp_segment clamp_syn(const struct nat *nat, const struct packet *packet,
 				    const struct tcp_segment *segment)
 {
 	struct tcp_segment syn = *segment;
-	uint16_t most = (uint16_t)(nat->config.mtu - (packet->v6 ? 60 : 40));
 
-	if (syn.mss == 0)
-		syn.mss = MSS_DEFAULT;
-	if (syn.mss < MSS_MIN)
-		syn.mss = MSS_MIN;
-	if (syn.mss > most)
-		syn.mss = most;
+	syn.mss = clamp_mss(nat, syn.mss ? syn.mss : MSS_DEFAULT, packet->v6);
 	syn.data = NULL; /* data on a SYN comes again after the handshake */
 	syn.data_len = 0;
 	syn.flags = TCP_FLAG_SYN;
@@ -513,9 +517,8 @@ static void feed_alone(struct nat *nat, struct tcpflow *tf, const struct tcp_seg
 			return;
 		}
 	}
-	header.mss = segment->flags & TCP_FLAG_SYN ? segment->mss : 0;
-	if (header.mss && header.mss < MSS_MIN)
-		header.mss = MSS_MIN;
+	if (segment->mss)
+		header.mss = clamp_mss(nat, segment->mss, !addr_is_v4(&tf->flow.key.guest.addr));
 	feed(nat, tf, &header, data);
 }
 

@@ -291,7 +291,7 @@ guest_ssh() { # PORT COMMAND...
 	local port=$1
 	shift
 	timeout $((60 * ${GUEST_SLOW:-1})) ssh -F none -p "$port" -i "$work/key" -o BatchMode=yes -o StrictHostKeyChecking=no \
-		-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR root@localhost "$@" </dev/null
+		-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR root@127.0.0.1 "$@" </dev/null
 }
 
 # Words put before the program under test and QEMU; see unprivileged.test.

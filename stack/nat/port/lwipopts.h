@@ -78,7 +78,8 @@
  * cost 1.5 s. */
 #define TCP_TMR_INTERVAL 25
 #define LWIP_TCP_RTO_TIME 1000
-#define TCP_MSL 5000UL /* TIME_WAIT and LAST_ACK end after 10 s: the link is local, the guest may be slow */
+/* TIME_WAIT and LAST_ACK end after 10 s: the link is local, the guest may be slow. */
+#define TCP_MSL 5000UL
 #define TCP_SYN_RCVD_TIMEOUT 20000
 
 /* Frames come over a local socket or shared memory: their checksums are not verified, and

@@ -165,7 +165,8 @@ class Peer:
 
     def __init__(self, name, variable, default, arguments, mtus):
         self.name, self.mtus, self.arguments = name, mtus, arguments
-        self.variable, self.program = variable, shutil.which(os.environ.get(variable) or default)
+        self.variable, self.is_optional = variable, not default
+        self.program = shutil.which(os.environ.get(variable) or default)
 
     def command(self, sock, mtu):
         return [self.program] + self.arguments.format(sock=sock, mtu=mtu).split()
@@ -183,6 +184,7 @@ class Peer:
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PEERS = [
     Peer('lwnat', 'LWNAT', f'{ROOT}/lwnat', '--mtu {mtu} --socket {sock}', (1500, 65520)),
+    Peer('lwnat-b', 'LWNAT_B', '', '--mtu {mtu} --socket {sock}', (1500, 65520)),   # another build, to compare with
     Peer('passt', 'PASST', 'passt', f'-f -q -4 -a {GUEST} -n 24 -g {GATEWAY} -m {{mtu}} -s {{sock}}', (1500, 65520)),
     # A QEMU without a guest: a hub joins libslirp and a stream socket that listens.
     Peer('libslirp', 'QEMU', 'qemu-system-x86_64', '-M none -nodefaults -display none -netdev user,id=u,ipv6=off '
@@ -199,15 +201,18 @@ class Bed:
         for program in ('bridge', 'load'):
             if not os.access(f'{self.bin}/{program}', os.X_OK):
                 raise BenchError(f'{self.bin}/{program} is not built: run "make bench"')
-        self.guest, self.host, self.server = (Namespace(self.log) for _ in range(3))
-        for ns in (self.guest, self.host, self.server):
-            ns.shell('ip link set lo up; sysctl -qw net.ipv4.ip_local_port_range="1024 65535"')
+        self.host, self.server = self.namespace(), self.namespace()
         self.host.shell(f'ip link add h0 type veth peer name s0 netns {self.server.holder.pid}; '
                         f'ip addr add {HOST}/24 dev h0; ip link set h0 mtu 65520 up; ip route add default via {SERVER}')
         self.server.shell(f'ip addr add {SERVER}/24 dev s0; ip link set s0 mtu 65520 up; '
                           f'ip route add default via {HOST}')
         self.iperf = self.start_iperf()
         self.echo = self.server.start(f'{self.bin}/load serve {SERVER}')
+
+    def namespace(self):
+        ns = Namespace(self.log)
+        ns.shell('ip link set lo up; sysctl -qw net.ipv4.ip_local_port_range="1024 65535"')
+        return ns
 
     def start_iperf(self):
         return self.server.start(f'iperf3 -s -B {SERVER}')
@@ -229,12 +234,14 @@ class Bed:
 
 
 class Cell:
-    """One NAT with its guest, running; a context."""
+    """One NAT with its guest, running; a context. The guest's namespace is new each time: nothing that an
+    earlier guest left open sends into this one."""
 
     def __init__(self, bed, peer, mtu):
         self.bed, self.peer, self.mtu = bed, peer, mtu
         self.sock = f'{bed.scratch}/{peer.name}.sock'
         self.nat = self.bridge = None
+        self.guest = bed.namespace()
         self.log_at = os.path.getsize(f'{bed.scratch}/log')
 
     def said(self):
@@ -249,10 +256,10 @@ class Cell:
             os.unlink(old)
         try:
             self.nat = bed.host.start(self.peer.command(self.sock, self.mtu))
-            self.bridge = bed.guest.start(f'{bed.bin}/bridge tap0 {self.mtu} {MAC} {self.sock}')
+            self.bridge = self.guest.start(f'{bed.bin}/bridge tap0 {self.mtu} {MAC} {self.sock}')
             self.wait_for_tap()
             # A short queue would lose the guest's frames before they reach the NAT.
-            bed.guest.shell(f'ip addr add {GUEST}/24 dev tap0; ip link set tap0 txqueuelen 10000 up; '
+            self.guest.shell(f'ip addr add {GUEST}/24 dev tap0; ip link set tap0 txqueuelen 10000 up; '
                             f'ip route add default via {GATEWAY}')
             self.settle()
         except BaseException:
@@ -262,7 +269,7 @@ class Cell:
 
     def wait_for_tap(self):
         for _ in range(300):
-            if 'tap0' in self.bed.guest.shell('ip -o link'):
+            if 'tap0' in self.guest.shell('ip -o link'):
                 return
             if self.nat.poll() is not None or self.bridge.poll() is not None:
                 break
@@ -272,7 +279,7 @@ class Cell:
     def settle(self):
         """Some work before the measurement: neighbours known, pages touched."""
         for _ in range(10):
-            r = self.bed.load(self.bed.guest, 'rr 50', 3)
+            r = self.bed.load(self.guest, 'rr 50', 3)
             if 'error' not in r:
                 return
             if self.nat.poll() is not None:
@@ -283,8 +290,7 @@ class Cell:
     def __exit__(self, *_):
         end(self.nat)
         end(self.bridge)
-        while 'tap0' in self.bed.guest.shell('ip -o link'):
-            time.sleep(0.02)                            # its process has ended, so it will go
+        end(self.guest.holder)
 
     def meter(self):
         return Meter(self.nat, self.bridge)

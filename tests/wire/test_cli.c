@@ -124,24 +124,61 @@ START_TEST(test_help_and_version_go_to_standard_output)
 }
 END_TEST
 
+/* A listening socket on 127.0.0.1; the port it got. */
+static int listen_on_host(uint16_t *ret_port)
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(addr);
+
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	ck_assert_int_eq(listen(fd, 1), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+	*ret_port = ntohs(addr.sin_port);
+	return fd;
+}
+
+/* A port that nobody has, for now. */
+static uint16_t free_port(void)
+{
+	uint16_t port;
+
+	close(listen_on_host(&port));
+	return port;
+}
+
 /* ---- start and end ---- */
+
+static void assert_said(const char *text)
+{
+	ck_assert_msg(strstr(first.out_text, text) != NULL, "no '%s' in %s", text, first.out_text);
+}
 
 START_TEST(test_start_says_what_to_paste_and_where_all_is)
 {
-	start(&first, "--netdev|user,id=n1,net=192.168.31.0/24,dhcpstart=192.168.31.100,"
-		      "hostfwd=tcp::35229-:22,hostfwd=udp:127.0.0.1:35229-:53");
-	ck_assert_ptr_nonnull(strstr(first.out_text, "-netdev stream,id=n1,server=off,"));
-	ck_assert_ptr_nonnull(strstr(first.out_text, place.socket_path));
-	ck_assert_ptr_nonnull(strstr(first.out_text, "netdev=n1\n"));
-	ck_assert_ptr_nonnull(strstr(first.out_text, "net 192.168.31.0/24\n"));
-	ck_assert_ptr_nonnull(strstr(first.out_text, "gateway 192.168.31.2 "));
-	ck_assert_ptr_nonnull(strstr(first.out_text, "dns 192.168.31.3\n"));
-	ck_assert_ptr_nonnull(strstr(first.out_text, "dhcp from 192.168.31.100\n"));
-	ck_assert_ptr_nonnull(
-	    strstr(first.out_text,
-		   "tcp localhost:35229 -> 192.168.31.100:22 (bound to localhost only; for all "
-		   "interfaces write tcp:0.0.0.0:35229-"));
-	ck_assert_ptr_nonnull(strstr(first.out_text, "udp 127.0.0.1:35229 -> 192.168.31.100:53\n"));
+	unsigned tcp = free_port(), udp = free_port();
+	char text[256];
+
+	snprintf(text, sizeof(text),
+		 "--netdev|user,id=n1,net=192.168.31.0/24,dhcpstart=192.168.31.100,"
+		 "hostfwd=tcp::%u-:22,hostfwd=udp:127.0.0.1:%u-:53",
+		 tcp, udp);
+	start(&first, text);
+	assert_said("-netdev stream,id=n1,server=off,");
+	assert_said(place.socket_path);
+	assert_said("netdev=n1\n");
+	assert_said("net 192.168.31.0/24\n");
+	assert_said("gateway 192.168.31.2 ");
+	assert_said("dns 192.168.31.3\n");
+	assert_said("dhcp from 192.168.31.100\n");
+	snprintf(text, sizeof(text),
+		 "tcp localhost:%u -> 192.168.31.100:22 (bound to localhost only; for all "
+		 "interfaces write tcp:0.0.0.0:%u-:22)\n",
+		 tcp, tcp);
+	assert_said(text);
+	snprintf(text, sizeof(text), "udp 127.0.0.1:%u -> 192.168.31.100:53\n", udp);
+	assert_said(text);
 }
 END_TEST
 
@@ -299,7 +336,7 @@ START_TEST(test_inherited_guest_beside_a_socket_ends_nothing)
 	start(&first, line);
 	close(pair[1]);
 	close(pair[0]);
-	process_wait_for_log(&first, "gone");
+	process_wait_for_log(&first, "guest left");
 	snprintf(line, sizeof(line), "%s/s", place.dir);
 	close(guest_connect(line));
 }
@@ -317,21 +354,6 @@ START_TEST(test_fd_that_is_no_socket_is_refused)
 END_TEST
 
 /* ---- forwards ---- */
-
-/* A listening socket on 127.0.0.1; the port it got. */
-static int listen_on_host(uint16_t *ret_port)
-{
-	struct sockaddr_in addr = {.sin_family = AF_INET,
-				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	socklen_t len = sizeof(addr);
-
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	ck_assert_int_eq(listen(fd, 1), 0);
-	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
-	*ret_port = ntohs(addr.sin_port);
-	return fd;
-}
 
 START_TEST(test_busy_port_names_its_holder)
 {
@@ -351,10 +373,9 @@ START_TEST(test_forward_is_bound_to_localhost_and_freed_at_the_end)
 {
 	struct sockaddr_in to = {.sin_family = AF_INET};
 	char line[64];
-	uint16_t port;
-	int fd = listen_on_host(&port);
+	uint16_t port = free_port();
+	int fd;
 
-	close(fd);
 	snprintf(line, sizeof(line), "--hostfwd|tcp::%u-:22", port);
 	start(&first, line);
 	to.sin_port = htons(port);
@@ -383,12 +404,10 @@ END_TEST
 START_TEST(test_failed_forward_leaves_no_other_open)
 {
 	char line[128];
-	uint16_t busy, free_port;
-	int fd = listen_on_host(&busy), other = listen_on_host(&free_port);
+	uint16_t busy, other = free_port();
+	int fd = listen_on_host(&busy);
 
-	close(other);
-	snprintf(line, sizeof(line), "--hostfwd|tcp::%u-:22|--hostfwd|tcp::%u-:23", free_port,
-		 busy);
+	snprintf(line, sizeof(line), "--hostfwd|tcp::%u-:22|--hostfwd|tcp::%u-:23", other, busy);
 	refuse(line, 1, "is taken by pid");
 	close(fd);
 	start(&first, line);
@@ -399,10 +418,13 @@ END_TEST
 
 START_TEST(test_no_root_and_no_writable_directory_are_needed)
 {
+	char line[64];
+
 	if (geteuid() != 0)
 		return; /* then all the other tests show it */
 	process_place_give_away(&place);
-	start(&first, "--hostfwd|tcp::35231-:22");
+	snprintf(line, sizeof(line), "--hostfwd|tcp::%u-:22", free_port());
+	start(&first, line);
 	ck_assert_int_eq(access(place.socket_path, F_OK), 0);
 	kill(first.pid, SIGTERM);
 	process_finish(&first);

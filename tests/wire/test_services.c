@@ -399,7 +399,7 @@ START_TEST(test_answer_for_a_guest_that_left_goes_nowhere)
 	take_query(&upstream);
 	close(first.fd);
 	first.fd = -1;
-	process_wait_for_log(&process, "gone");
+	process_wait_for_log(&process, "guest left");
 	answer_query(&upstream);
 	query[1] = 0x35;
 	send_udp(&second, &dns, (struct frames_ports){ASKER_PORT, DNS_PORT},

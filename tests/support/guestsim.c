@@ -123,6 +123,11 @@ void guestsim_set_ttl(struct guestsim *sim, uint8_t ttl)
 	sim->ttl = ttl;
 }
 
+void guestsim_set_mtu(struct guestsim *sim, uint16_t mtu)
+{
+	sim->config.mtu = mtu;
+}
+
 const struct guestsim_lease *guestsim_lease(const struct guestsim *sim)
 {
 	return &sim->lease;
@@ -486,6 +491,8 @@ static bool check_addresses(struct guestsim *sim, const struct packet *p, size_t
 	}
 	if (p->kind == PACKET_ARP || p->kind == PACKET_OTHER)
 		return true;
+	if (addr_is_unspecified(&p->src)) /* another guest looks for a lease */
+		return false;
 	if (guestsim_neighbour(sim, hop, &known) && !mac_eq(&known, &p->src_mac))
 		guestsim_note_fault(sim, &sim->faults.wrong_mac, "frame from another MAC");
 	if (!addr_eq(&p->dst, &c->addr) && !addr_is_broadcast(&p->dst) &&

@@ -95,6 +95,7 @@ void guestsim_ping(struct guestsim *sim, const struct addr *to, uint32_t id_and_
 void guestsim_set_ttl(struct guestsim *sim, uint8_t ttl); /* of UDP and ICMP sent; 0 means 64 */
 struct guestsim_icmp *guestsim_icmp_pop(struct guestsim *sim);
 
+void guestsim_set_mtu(struct guestsim *sim, uint16_t mtu);
 /* Asks for a lease; guestsim_config() has the address when it is there. */
 void guestsim_dhcp_start(struct guestsim *sim);
 struct guestsim_lease {

@@ -1,0 +1,503 @@
+/* Guests at the real program, with real sockets behind it: TCP and UDP through the gateway, guests
+ * that come and go, guests that misbehave. */
+#include "stack/base/wire.h"
+#include "tests/support/frames.h"
+#include "tests/support/pattern.h"
+#include "tests/support/suite.h"
+#include "tests/support/wirebed.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define MIB ((uint64_t)1 << 20)
+
+static const struct sim_tcp_setup echo_setup = {.wscale = 7, .send_seed = 1, .recv_seed = 1};
+
+static bool all_received(struct sim_tcp *const *tcp, unsigned n, uint64_t len)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (tcp[i]->received < len)
+			return false;
+	return true;
+}
+
+START_TEST(test_eight_echoes_of_five_megabytes_at_once)
+{
+	struct sim_tcp_setup setup = echo_setup;
+	struct sim_tcp *tcp[8];
+	struct wire wire;
+	uint16_t port;
+
+	wire_start(&wire, "");
+	port = wire_tcp_echo(&wire);
+	wire_add_guest(&wire, 0);
+	setup.send_total = 5 * MIB;
+	setup.fin_when_sent = true;
+	for (unsigned i = 0; i < 8; i++) {
+		tcp[i] = wire_connect_out(&wire, 0, (uint16_t)(40000 + i), port, &setup);
+		tcp[i]->no_timer = true; /* an upload has no retransmission */
+	}
+	WIRE_UNTIL(&wire, all_received(tcp, 8, 5 * MIB));
+	for (unsigned i = 0; i < 8; i++)
+		WIRE_UNTIL(&wire, tcp[i]->state == SIM_DONE); /* half-closed by the guest first */
+	wire_finish(&wire);
+}
+END_TEST
+
+START_TEST(test_jumbo_frames_carry_the_same)
+{
+	struct sim_tcp_setup setup = echo_setup;
+	struct guestsim_config config;
+	struct sim_tcp *tcp;
+	struct wire wire;
+	uint16_t port;
+
+	wire_start(&wire, "--mtu|65520");
+	port = wire_tcp_echo(&wire);
+	config = *guestsim_config(wire_add_guest(&wire, 0));
+	ck_assert_uint_eq(guestsim_lease(wire.guests[0].sim)->mtu, 65520);
+	guestsim_set_mtu(wire.guests[0].sim, 65520);
+	setup.send_total = 20 * MIB;
+	tcp = wire_connect_out(&wire, 0, 40000, port, &setup);
+	tcp->no_timer = true;
+	WIRE_UNTIL(&wire, tcp->received == 20 * MIB);
+	ck_assert_uint_gt(tcp->count.segment_max, config.mtu);
+	wire_finish(&wire);
+}
+END_TEST
+
+START_TEST(test_refused_and_reset_are_passed_on)
+{
+	struct sim_tcp *refused, *reset, *aborted;
+	struct linger linger = {1, 0};
+	int listener, fd = -1;
+	uint16_t port;
+	struct wire wire;
+	char byte;
+
+	wire_start(&wire, "");
+	wire_add_guest(&wire, 0);
+	refused = wire_connect_out(&wire, 0, 40000, wire_free_port(SOCK_STREAM), &echo_setup);
+	WIRE_UNTIL(&wire, refused->state != SIM_SYN_SENT);
+	ck_assert_int_eq(refused->state, SIM_RESET);
+	listener = wire_listen(0, &port);
+	reset = wire_connect_out(&wire, 0, 40001, port, &echo_setup);
+	WIRE_UNTIL(&wire, reset->state == SIM_OPEN && (fd = wire_accept(listener)) >= 0);
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	close(fd);
+	WIRE_UNTIL(&wire, reset->state == SIM_RESET);
+	aborted = wire_connect_out(&wire, 0, 40002, port, &echo_setup);
+	WIRE_UNTIL(&wire, aborted->state == SIM_OPEN && (fd = wire_accept(listener)) >= 0);
+	sim_tcp_abort(aborted);
+	WIRE_UNTIL(&wire, wire_read(fd, &byte, 1) == -ECONNRESET);
+	close(fd);
+	close(listener);
+	wire_finish(&wire);
+}
+END_TEST
+
+START_TEST(test_host_closes_first_and_hears_the_rest)
+{
+	struct sim_tcp_setup setup = echo_setup;
+	static char bytes[100000];
+	struct sim_tcp *tcp;
+	int listener, fd = -1;
+	size_t have = 0;
+	uint16_t port;
+	struct wire wire;
+	long n = 0;
+
+	wire_start(&wire, "");
+	wire_add_guest(&wire, 0);
+	listener = wire_listen(0, &port);
+	tcp = wire_connect_out(&wire, 0, 40000, port, &setup);
+	WIRE_UNTIL(&wire, tcp->state == SIM_OPEN && (fd = wire_accept(listener)) >= 0);
+	shutdown(fd, SHUT_WR);
+	WIRE_UNTIL(&wire, tcp->fin_received);
+	tcp->send_total = sizeof(bytes);
+	tcp->fin_when_sent = true;
+	sim_tcp_kick(tcp);
+	while ((n = wire_read(fd, bytes + have, sizeof(bytes) - have)) != 0) {
+		have += n > 0 ? (size_t)n : 0;
+		ck_assert(n > 0 || n == -EAGAIN);
+		if (have == sizeof(bytes))
+			break;
+		wire_turn(&wire, 10);
+	}
+	ck_assert_uint_eq(have, sizeof(bytes));
+	ck_assert(pattern_matches(setup.send_seed, 0, bytes, have));
+	WIRE_UNTIL(&wire, tcp->state == SIM_DONE);
+	close(fd);
+	close(listener);
+	wire_finish(&wire);
+}
+END_TEST
+
+START_TEST(test_slow_readers_on_either_side_lose_nothing)
+{
+	struct sim_tcp_setup setup = echo_setup;
+	struct sim_tcp *tcp;
+	struct wire wire;
+	uint16_t port;
+
+	wire_start(&wire, "");
+	port = wire_tcp_echo(&wire);
+	wire_add_guest(&wire, 0);
+	setup.send_total = 20 * MIB; /* the echo server stops reading when it cannot write */
+	setup.paused = true;
+	tcp = wire_connect_out(&wire, 0, 40000, port, &setup);
+	WIRE_UNTIL(&wire, tcp->received > 200000);
+	wire_turns_for(&wire, 1500);
+	ck_assert_uint_lt(tcp->received, 20 * MIB);
+	tcp->paused = false;
+	sim_tcp_kick(tcp);
+	WIRE_UNTIL(&wire, tcp->received == 20 * MIB);
+	wire_finish(&wire);
+}
+END_TEST
+
+START_TEST(test_datagrams_of_every_size_are_echoed)
+{
+	static const size_t lens[] = {0, 1, 1472, 1473, 9000, 65507};
+	static uint8_t bytes[65507];
+	struct guestsim_datagram *got = NULL;
+	struct endpoint to = {addr_v4(0x0a000202), 0};
+	struct guestsim *sim;
+	struct wire wire;
+
+	wire_start(&wire, "");
+	to.port = wire_udp_echo(&wire);
+	sim = wire_add_guest(&wire, 0);
+	for (unsigned i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+		pattern_fill(i, 0, bytes, lens[i]);
+		guestsim_udp_send(sim, 5000, &to, frames_bytes(bytes, lens[i]));
+		WIRE_UNTIL(&wire, (got = guestsim_udp_pop(sim)));
+		ck_assert_uint_eq(got->len, lens[i]);
+		ck_assert(endpoint_eq(&got->from, &to));
+		ck_assert(pattern_matches(i, 0, got->bytes, got->len));
+		free(got);
+	}
+	wire_finish(&wire);
+}
+END_TEST
+
+START_TEST(test_closed_udp_port_is_told_by_icmp)
+{
+	struct guestsim_icmp *icmp = NULL;
+	struct endpoint to = {addr_v4(0x0a000202), 0};
+	struct guestsim *sim;
+	struct wire wire;
+
+	wire_start(&wire, "");
+	sim = wire_add_guest(&wire, 0);
+	to.port = wire_free_port(SOCK_DGRAM);
+	guestsim_udp_send(sim, 5000, &to, frames_bytes("hello", 5));
+	WIRE_UNTIL(&wire, (icmp = guestsim_icmp_pop(sim)));
+	ck_assert_uint_eq(icmp->type, 3);
+	ck_assert_uint_eq(icmp->code, 3);
+	free(icmp);
+	wire_finish(&wire);
+}
+END_TEST
+
+START_TEST(test_gateway_answers_large_pings)
+{
+	static uint8_t bytes[4000];
+	struct addr gateway = addr_v4(0x0a000202);
+	struct guestsim_icmp *icmp = NULL;
+	struct guestsim *sim;
+	struct wire wire;
+
+	wire_start(&wire, "");
+	sim = wire_add_guest(&wire, 0);
+	guestsim_ping(sim, &gateway, 0x12340001, frames_bytes(bytes, sizeof(bytes)));
+	WIRE_UNTIL(&wire, (icmp = guestsim_icmp_pop(sim)));
+	ck_assert_uint_eq(icmp->type, 0);
+	ck_assert_uint_eq(icmp->len, sizeof(bytes));
+	free(icmp);
+	wire_finish(&wire);
+}
+END_TEST
+
+START_TEST(test_two_guests_reach_the_host_and_each_other)
+{
+	struct sim_tcp_setup setup = echo_setup;
+	struct sim_tcp *out[2], *across, *accepted = NULL;
+	struct endpoint other;
+	struct wire wire;
+	uint16_t port;
+
+	wire_start(&wire, "");
+	port = wire_tcp_echo(&wire);
+	wire_add_guest(&wire, 0);
+	wire_add_guest(&wire, 1);
+	other = (struct endpoint){guestsim_config(wire.guests[1].sim)->addr, 8080};
+	ck_assert(!addr_eq(&other.addr, &guestsim_config(wire.guests[0].sim)->addr));
+	setup.send_total = 2 * MIB;
+	for (unsigned n = 0; n < 2; n++)
+		out[n] = wire_connect_out(&wire, n, 40000, port, &setup);
+	sim_tcp_listen(wire.guests[1].sim, 8080, &setup);
+	across = sim_tcp_connect(wire.guests[0].sim, 41000, &other, &setup);
+	WIRE_UNTIL(&wire, (accepted = sim_tcp_accept(wire.guests[1].sim, 8080)));
+	WIRE_UNTIL(&wire, across->received == 2 * MIB && accepted->received == 2 * MIB);
+	WIRE_UNTIL(&wire, all_received(out, 2, 2 * MIB));
+	wire_finish(&wire);
+}
+END_TEST
+
+static void send_bytes(struct wire *wire, unsigned n, const void *bytes, size_t len)
+{
+	ck_assert_int_eq(send(wire->guests[n].fd, bytes, len, MSG_NOSIGNAL), (ssize_t)len);
+}
+
+static void check_echo(struct wire *wire, unsigned n, uint16_t port, uint16_t from)
+{
+	struct sim_tcp *tcp = wire_connect_out(wire, n, from, port, &echo_setup);
+
+	tcp->send_total = 10000;
+	WIRE_UNTIL(wire, tcp->received == 10000);
+}
+
+START_TEST(test_impossible_lengths_drop_that_guest_only)
+{
+	static const uint32_t lens[] = {0, 1, 13, 65550, 65536 * 2, 0x7fffffff, 0xffffffff};
+	struct wire wire;
+	uint16_t port;
+
+	wire_start(&wire, "");
+	port = wire_tcp_echo(&wire);
+	wire_add_guest(&wire, 0);
+	for (unsigned i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+		uint8_t prefix[4];
+		struct wire_out out = wire_out(prefix, 4);
+
+		wire_add_guest(&wire, 1);
+		check_echo(&wire, 1, port, (uint16_t)(41000 + i));
+		wire_put_u32(&out, lens[i]);
+		send_bytes(&wire, 1, prefix, 4);
+		WIRE_UNTIL(&wire, wire.guests[1].fd < 0);
+		check_echo(&wire, 0, port, (uint16_t)(40000 + i));
+	}
+	wire_finish(&wire);
+}
+END_TEST
+
+START_TEST(test_half_a_frame_dies_with_its_connection)
+{
+	uint8_t bytes[64] = {0, 0, 0, 100};
+	struct wire wire;
+	uint16_t port;
+
+	wire_start(&wire, "");
+	port = wire_tcp_echo(&wire);
+	for (size_t len = 1; len <= sizeof(bytes); len += 9) {
+		wire_add_guest(&wire, 0);
+		send_bytes(&wire, 0, bytes, len);
+		wire_turns_for(&wire, 20);
+		wire_drop_guest(&wire, 0);
+	}
+	wire_add_guest(&wire, 0);
+	check_echo(&wire, 0, port, 40000);
+	wire_finish(&wire);
+}
+END_TEST
+
+/* The program rests: less than a fifth of the time on the CPU. */
+static void check_idle(struct wire *wire)
+{
+	unsigned long before, hz = (unsigned long)sysconf(_SC_CLK_TCK);
+
+	wire_turns_for(wire, 300);
+	before = wire_cpu_ticks(wire);
+	wire_turns_for(wire, 1000);
+	ck_assert_uint_le(wire_cpu_ticks(wire) - before, hz / 5);
+}
+
+START_TEST(test_guest_that_leaves_takes_its_fifty_connections_along)
+{
+	int listener, fd[50];
+	unsigned n = 0;
+	uint16_t port;
+	struct wire wire;
+	char byte;
+
+	wire_start(&wire, "");
+	listener = wire_listen(0, &port);
+	wire_add_guest(&wire, 0);
+	wire_add_guest(&wire, 1);
+	for (unsigned i = 0; i < 50; i++)
+		wire_connect_out(&wire, 0, (uint16_t)(40000 + i), port, &echo_setup);
+	while (n < 50) {
+		wire_turn(&wire, 10);
+		while (n < 50 && (fd[n] = wire_accept(listener)) >= 0)
+			n++;
+	}
+	wire_turns_for(&wire, 100);
+	wire_drop_guest(&wire, 0);
+	for (unsigned i = 0; i < 50; i++) {
+		WIRE_UNTIL(&wire, wire_read(fd[i], &byte, 1) == -ECONNRESET);
+		close(fd[i]);
+	}
+	check_idle(&wire);
+	wire_add_guest(&wire, 0);
+	wire_connect_out(&wire, 0, 40000, port, &echo_setup);
+	WIRE_UNTIL(&wire, (fd[0] = wire_accept(listener)) >= 0);
+	close(fd[0]);
+	close(listener);
+	wire_finish(&wire);
+}
+END_TEST
+
+START_TEST(test_two_thousand_idle_connections_cost_no_cpu)
+{
+	static struct sim_tcp *tcp[2000];
+	static int fd[2000];
+	struct rlimit limit;
+	unsigned n = 0;
+	int listener;
+	uint16_t port;
+	struct wire wire;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = limit.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	if (limit.rlim_max < 2500) /* nothing to show here */
+		return;
+	wire_start(&wire, "");
+	listener = wire_listen(0, &port);
+	wire_add_guest(&wire, 0);
+	for (unsigned i = 0; i < 2000; i++) {
+		tcp[i] = wire_connect_out(&wire, 0, (uint16_t)(20000 + i), port, &echo_setup);
+		if (i % 50 == 0)
+			wire_turn(&wire, 1);
+		while ((fd[n] = wire_accept(listener)) >= 0)
+			n++;
+	}
+	for (unsigned i = 0; i < 2000; i++)
+		WIRE_UNTIL(&wire, tcp[i]->state == SIM_OPEN);
+	for (; n < 2000; n++)
+		WIRE_UNTIL(&wire, (fd[n] = wire_accept(listener)) >= 0);
+	check_idle(&wire);
+	ck_assert_int_eq(write(fd[1234], "x", 1), 1);
+	wire_drop_guest(&wire, 0);
+	check_idle(&wire);
+	for (unsigned i = 0; i < 2000; i++)
+		close(fd[i]);
+	close(listener);
+	guestsim_faults(wire.guests[0].sim)->mismatch = 0; /* "x" is not the pattern's */
+	wire_finish(&wire);
+}
+END_TEST
+
+START_TEST(test_few_descriptors_refuse_new_connections_and_keep_old_ones)
+{
+	struct rlimit before, few = {128, 128};
+	struct sim_tcp *tcp[300], *late;
+	unsigned open = 0, refused = 0;
+	struct wire wire;
+	uint16_t port;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few.rlim_max = few.rlim_cur < before.rlim_max ? few.rlim_cur : before.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	wire_start(&wire, "");
+	port = wire_tcp_echo(&wire);
+	wire_add_guest(&wire, 0);
+	for (unsigned i = 0; i < 300; i++) {
+		tcp[i] = wire_connect_out(&wire, 0, (uint16_t)(20000 + i), port, &echo_setup);
+		if (i % 20 == 0)
+			wire_turn(&wire, 5);
+	}
+	for (unsigned i = 0; i < 300; i++) {
+		WIRE_UNTIL(&wire, tcp[i]->state == SIM_OPEN || tcp[i]->state == SIM_RESET);
+		open += tcp[i]->state == SIM_OPEN;
+		refused += tcp[i]->state == SIM_RESET;
+	}
+	ck_assert_uint_gt(open, 30);
+	ck_assert_uint_lt(open, 128);
+	ck_assert_uint_eq(open + refused, 300);
+	check_idle(&wire);
+	tcp[0]->send_total = 10000;
+	sim_tcp_kick(tcp[0]);
+	WIRE_UNTIL(&wire, tcp[0]->received == 10000);
+	for (unsigned i = 1; i < 300; i++)
+		if (tcp[i]->state == SIM_OPEN)
+			sim_tcp_abort(tcp[i]);
+	wire_turns_for(&wire, 100);
+	late = wire_connect_out(&wire, 0, 30000, port, &echo_setup);
+	WIRE_UNTIL(&wire, late->state == SIM_OPEN);
+	wire_finish(&wire);
+}
+END_TEST
+
+START_TEST(test_guest_that_reads_nothing_holds_nobody_up)
+{
+	struct sim_tcp_setup setup = echo_setup;
+	struct wire wire;
+	uint16_t port;
+
+	wire_start(&wire, "");
+	port = wire_tcp_echo(&wire);
+	wire_add_guest(&wire, 0);
+	wire_add_guest(&wire, 1);
+	setup.send_total = 100 * MIB;
+	wire_connect_out(&wire, 0, 40000, port, &setup);
+	wire_turns_for(&wire, 50);
+	/* From here on nobody reads the first guest's socket; the second gets its full service. */
+	int stuck = wire.guests[0].fd;
+	wire.guests[0].fd = -1;
+	setup.send_total = 10 * MIB;
+	struct sim_tcp *tcp = wire_connect_out(&wire, 1, 40000, port, &setup);
+	WIRE_UNTIL(&wire, tcp->received == 10 * MIB);
+	check_idle(&wire);
+	close(stuck);
+	wire_finish(&wire);
+}
+END_TEST
+
+START_TEST(test_sigterm_ends_it_cleanly_with_connections_open)
+{
+	struct wire wire;
+	uint16_t port;
+	char byte;
+	int listener, fd = -1;
+
+	wire_start(&wire, "");
+	listener = wire_listen(0, &port);
+	wire_add_guest(&wire, 0);
+	wire_connect_out(&wire, 0, 40000, port, &echo_setup);
+	WIRE_UNTIL(&wire, (fd = wire_accept(listener)) >= 0);
+	kill(wire.process.pid, SIGTERM);
+	process_finish(&wire.process);
+	ck_assert_int_eq(wire.process.status, 0);
+	wire.process.pid = 0;
+	ck_assert_int_ne(access(wire.place.socket_path, F_OK), 0);
+	ck_assert_int_le(wire_read(fd, &byte, 1), 0);
+	close(fd);
+	close(listener);
+	wire_finish(&wire);
+}
+END_TEST
+
+int main(void)
+{
+	return SUITE_RUN(
+	    "guests", test_eight_echoes_of_five_megabytes_at_once, test_jumbo_frames_carry_the_same,
+	    test_refused_and_reset_are_passed_on, test_host_closes_first_and_hears_the_rest,
+	    test_slow_readers_on_either_side_lose_nothing, test_datagrams_of_every_size_are_echoed,
+	    test_closed_udp_port_is_told_by_icmp, test_gateway_answers_large_pings,
+	    test_two_guests_reach_the_host_and_each_other,
+	    test_impossible_lengths_drop_that_guest_only,
+	    test_half_a_frame_dies_with_its_connection,
+	    test_guest_that_leaves_takes_its_fifty_connections_along,
+	    test_two_thousand_idle_connections_cost_no_cpu,
+	    test_few_descriptors_refuse_new_connections_and_keep_old_ones,
+	    test_guest_that_reads_nothing_holds_nobody_up,
+	    test_sigterm_ends_it_cleanly_with_connections_open);
+}

@@ -146,8 +146,9 @@ class Meter:
         tick = os.sysconf('SC_CLK_TCK')
         now = {k: cpu_s(pid) for k, pid in self.pids.items()}
         now['own'] = sum(map(cpu_s, processes())) + ended.ru_utime + ended.ru_stime
-        with open('/proc/stat') as f:                   # user, nice, system; interrupts are nobody's
-            now['all'] = sum(map(int, f.readline().split()[1:4])) / tick
+        with open('/proc/stat') as f:
+            user, nice, system, _, _, irq, softirq = map(int, f.readline().split()[1:8])
+        now['all'] = (user + nice + system + irq + softirq) / tick
         now['wall_s'] = time.monotonic()
         return now
 

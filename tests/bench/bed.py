@@ -209,6 +209,17 @@ class Bed:
                           f'ip route add default via {HOST}')
         self.iperf = self.start_iperf()
         self.echo = self.server.start(f'{self.bin}/load serve {SERVER}')
+        for _ in range(50):                             # until both listen
+            if self.server.shell('ss -Hltn').count(SERVER) > 1 and 'error' not in self.load(self.host, 'rr 50', 5):
+                return
+            time.sleep(0.1)
+        raise BenchError(f'iperf3 or {self.bin}/load does not serve: {self.log_tail(0)}')
+
+    def log_tail(self, begin):
+        """The last that the programs wrote after this offset."""
+        with open(f'{self.scratch}/log', errors='replace') as f:
+            f.seek(begin)
+            return '; '.join(f.read().strip().splitlines()[-2:]) or 'no word from it'
 
     def namespace(self):
         ns = Namespace(self.log)
@@ -246,10 +257,7 @@ class Cell:
         self.log_at = os.path.getsize(f'{bed.scratch}/log')
 
     def said(self):
-        """The last that the programs wrote since this cell was made."""
-        with open(f'{self.bed.scratch}/log', errors='replace') as f:
-            f.seek(self.log_at)
-            return '; '.join(f.read().strip().splitlines()[-2:]) or 'no word from it'
+        return self.bed.log_tail(self.log_at)
 
     def __enter__(self):
         bed = self.bed

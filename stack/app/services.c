@@ -249,7 +249,7 @@ static int start_dhcp(struct services *s)
 
 	if (result < 0)
 		return result;
-	return nat_udp_service_add(s->config.nat, DHCP_SERVER_PORT, on_dhcp, s);
+	return nat_udp_service_add(s->config.nat, DHCP_SERVER_PORT, false, on_dhcp, s);
 }
 
 static int start_dns(struct services *s)
@@ -272,7 +272,7 @@ static int start_dns(struct services *s)
 
 	result = dns_service_new(&s->dns, &config);
 	if (result == 0)
-		result = nat_udp_service_add(s->config.nat, DNS_PORT, on_dns, s);
+		result = nat_udp_service_add(s->config.nat, DNS_PORT, true, on_dns, s);
 	if (result == 0)
 		result = nat_tcp_service_add(s->config.nat, DNS_PORT, true, SERVICE_DNS);
 	return result;

@@ -102,8 +102,10 @@ struct nat_udp_meta {
 };
 typedef void nat_udp_service(void *ctx, const struct nat_udp_meta *meta, const uint8_t *payload,
 			     size_t len);
-/* Registers a handler for datagrams to UDP 'port' on the gateway's addresses. -EEXIST, -ENOSPC. */
-int nat_udp_service_add(struct nat *nat, uint16_t port, nat_udp_service *handler, void *ctx);
+/* Registers a handler for datagrams to UDP 'port': on the DNS addresses (dns_only), or on all of
+ * the gateway's and by broadcast. -EEXIST, -ENOSPC. */
+int nat_udp_service_add(struct nat *nat, uint16_t port, bool dns_only, nat_udp_service *handler,
+			void *ctx);
 /* Sends a service's answer, also to a guest without an address: to.addr may be broadcast, the MAC
  * is given. */
 struct nat_udp_reply {

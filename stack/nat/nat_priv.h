@@ -41,6 +41,7 @@ struct guest {
 
 struct nat_udp_service_row {
 	uint16_t port;
+	bool dns_only;
 	nat_udp_service *handler;
 	void *ctx;
 };

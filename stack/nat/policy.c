@@ -7,6 +7,11 @@ bool policy_is_gateway(const struct nat_config *config, const struct addr *a)
 	return config->ipv6 && (addr_eq(a, &config->host6) || addr_eq(a, &config->dns6));
 }
 
+bool policy_is_dns(const struct nat_config *config, const struct addr *a)
+{
+	return addr_eq(a, addr_is_v4(a) ? &config->dns4 : &config->dns6);
+}
+
 static const struct subnet *own_net(const struct nat_config *config, const struct addr *a)
 {
 	return addr_is_v4(a) ? &config->net4 : &config->net6;

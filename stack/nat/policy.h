@@ -26,5 +26,6 @@ struct addr policy_peer_seen(const struct nat_config *config, const struct addr 
 			     const struct addr *guest);
 /* Whether 'a' is one of the gateway's own addresses (gateway or DNS). */
 bool policy_is_gateway(const struct nat_config *config, const struct addr *a);
+bool policy_is_dns(const struct nat_config *config, const struct addr *a);
 
 #endif

@@ -325,31 +325,37 @@ void tcpflow_dial_progress(struct nat *nat, struct tcpflow *tf)
 		dial_failed(nat, tf, err);
 }
 
-static bool find_service(const struct nat *nat, const struct endpoint *to, unsigned *ret_service)
+/* Where a guest's connection goes: to an endpoint on the host or to one of our services. */
+struct target {
+	bool is_service;
+	unsigned service;
+	struct endpoint host;
+};
+
+static bool find_service(const struct nat *nat, const struct endpoint *to, struct target *ret)
 {
 	if (!policy_is_gateway(&nat->config, &to->addr))
 		return false;
 	for (unsigned i = 0; i < nat->tcp_services_n; i++) {
 		const struct nat_tcp_service_row *row = &nat->tcp_services[i];
-		bool is_dns =
-		    addr_eq(&to->addr, &nat->config.dns4) || addr_eq(&to->addr, &nat->config.dns6);
-		if (row->port == to->port && (is_dns || !row->dns_only)) {
-			*ret_service = row->service;
+		if (row->port == to->port &&
+		    (!row->dns_only || policy_is_dns(&nat->config, &to->addr))) {
+			ret->is_service = true;
+			ret->service = row->service;
 			return true;
 		}
 	}
 	return false;
 }
 
-/* Makes the flow and starts connect(). 'host' NULL: to one of our services. */
+/* Makes the flow and starts connect(). */
 static void dial(struct nat *nat, struct guest *guest, const struct packet *packet,
-		 const struct tcp_segment *segment, const struct endpoint *host)
+		 const struct tcp_segment *segment, const struct target *target)
 {
 	struct endpoint from = {packet->src, segment->src_port};
 	struct endpoint to = {packet->dst, segment->dst_port};
 	struct flow_key key = flow_key(FLOW_TCP, guest->port->id, &from, &to);
 	struct tcpflow *tf;
-	unsigned service = 0;
 	int handle;
 
 	if (guest->connecting_n >= nat->config.limits.half_open_per_guest_max) {
@@ -373,13 +379,12 @@ static void dial(struct nat *nat, struct guest *guest, const struct packet *pack
 	}
 	list_append(&guest->connecting, &tf->connecting_link);
 	guest->connecting_n++;
-	if (host)
-		handle = nat->config.host->tcp_dial(nat->config.host_ctx, tf->flow.token, host);
-	else if (find_service(nat, &to, &service))
+	if (target->is_service)
 		handle = nat->config.host->tcp_dial_service(nat->config.host_ctx, tf->flow.token,
-							    service, &from);
+							    target->service, &from);
 	else
-		handle = -ECONNREFUSED;
+		handle =
+		    nat->config.host->tcp_dial(nat->config.host_ctx, tf->flow.token, &target->host);
 	if (handle < 0)
 		dial_failed(nat, tf, handle);
 	else
@@ -392,16 +397,15 @@ static void begin_outbound(struct nat *nat, struct guest *guest, const struct pa
 	struct endpoint to = {packet->dst, segment->dst_port};
 	struct endpoint from = {packet->src, segment->src_port};
 	struct flow_key key = flow_key(FLOW_TCP, guest->port->id, &from, &to);
-	struct endpoint host;
-	unsigned service;
+	struct target target = {.is_service = false};
 
-	if (find_service(nat, &to, &service)) {
-		dial(nat, guest, packet, segment, NULL);
+	if (find_service(nat, &to, &target)) {
+		dial(nat, guest, packet, segment, &target);
 		return;
 	}
-	switch (policy_outbound(&nat->config, &to, &host)) {
+	switch (policy_outbound(&nat->config, &to, &target.host)) {
 	case POLICY_HOST:
-		dial(nat, guest, packet, segment, &host);
+		dial(nat, guest, packet, segment, &target);
 		break;
 	case POLICY_GATEWAY:
 	case POLICY_FORBIDDEN:

@@ -39,16 +39,18 @@ static bool serve(struct nat *nat, struct guest *guest, const struct packet *pac
 	if (!is_for_services(nat, &packet->dst))
 		return false;
 	for (unsigned i = 0; i < nat->udp_services_n; i++) {
-		if (nat->udp_services[i].port == datagram->dst_port) {
-			nat->udp_services[i].handler(nat->udp_services[i].ctx, &meta,
-						     datagram->data, datagram->data_len);
+		const struct nat_udp_service_row *row = &nat->udp_services[i];
+		if (row->port == datagram->dst_port &&
+		    (!row->dns_only || policy_is_dns(&nat->config, &packet->dst))) {
+			row->handler(row->ctx, &meta, datagram->data, datagram->data_len);
 			return true;
 		}
 	}
 	return false;
 }
 
-int nat_udp_service_add(struct nat *nat, uint16_t port, nat_udp_service *handler, void *ctx)
+int nat_udp_service_add(struct nat *nat, uint16_t port, bool dns_only, nat_udp_service *handler,
+			void *ctx)
 {
 	for (unsigned i = 0; i < nat->udp_services_n; i++) {
 		if (nat->udp_services[i].port == port)
@@ -56,7 +58,8 @@ int nat_udp_service_add(struct nat *nat, uint16_t port, nat_udp_service *handler
 	}
 	if (nat->udp_services_n == NAT_UDP_SERVICES_MAX)
 		return -ENOSPC;
-	nat->udp_services[nat->udp_services_n++] = (struct nat_udp_service_row){port, handler, ctx};
+	nat->udp_services[nat->udp_services_n++] =
+	    (struct nat_udp_service_row){port, dns_only, handler, ctx};
 	return 0;
 }
 

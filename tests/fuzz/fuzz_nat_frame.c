@@ -126,8 +126,8 @@ static void set_up(struct fuzz *fuzz, uint8_t variant)
 	expect(subnet_parse("fec0::/64", &fuzz->config.net6) == 0);
 	expect(nat_new(&fuzz->nat, &fuzz->config) == 0);
 	nat_set_time(fuzz->nat, fuzz->now_ms);
-	expect(nat_udp_service_add(fuzz->nat, 53, on_service, fuzz) == 0);
-	expect(nat_udp_service_add(fuzz->nat, 67, on_service, fuzz) == 0);
+	expect(nat_udp_service_add(fuzz->nat, 53, false, on_service, fuzz) == 0);
+	expect(nat_udp_service_add(fuzz->nat, 67, false, on_service, fuzz) == 0);
 	expect(nat_tcp_service_add(fuzz->nat, 53, true, 1) == 0);
 	fuzz->listener = fake_host_listener(&fuzz->host);
 	for (unsigned n = 0; n < GUESTS; n++)

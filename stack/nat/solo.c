@@ -358,10 +358,27 @@ int solo_connect(struct solo_engine *engine, struct solo *solo, const struct end
 	return err == ERR_OK ? 0 : -ENOMEM;
 }
 
+/* lwIP counts the window from the last acknowledgement, but does not believe the window of a
+ * segment that is older than the last it took one from (RFC 9293 section 3.10.7.4): when such a
+ * segment, sent again after a loss, acknowledges more, the old window would slide to the right,
+ * beyond what the guest offers. Every new acknowledgement brings its own window. */
+static void take_window(const struct solo *solo, const struct tcp_segment *header,
+			uint32_t acked_before)
+{
+	struct tcp_pcb *pcb = solo->active;
+
+	if (!pcb || pcb->state < ESTABLISHED || pcb->lastack != header->ack ||
+	    header->ack == acked_before || pcb->snd_wl2 == header->ack)
+		return;
+	pcb->snd_wnd = SND_WND_SCALE(pcb, header->window);
+	pcb->snd_wl2 = header->ack;
+}
+
 void solo_input(struct solo_engine *engine, struct solo *solo, const struct tcp_segment *header,
 		struct pbuf *data)
 {
 	const struct tcp_pcb *pcb = solo->active ? solo->active : solo->time_wait;
+	uint32_t acked_before = solo_lastack(solo);
 
 	if (!pcb) {
 		if (data)
@@ -372,6 +389,7 @@ void solo_input(struct solo_engine *engine, struct solo *solo, const struct tcp_
 	set_current_packet(engine, &pcb->remote_ip, &pcb->local_ip);
 	feed(engine, header, data);
 	leave(solo);
+	take_window(solo, header, acked_before);
 }
 
 void solo_refuse(struct solo_engine *engine, const struct endpoint *guest,
@@ -596,6 +614,33 @@ static void before_timer(const struct solo *solo)
 	timer_calls++;
 }
 
+/* The persist timer splits the first segment at the guest's window, counted from where the segment
+ * begins. With super-segments that may lie below what the guest has acknowledged: the first part
+ * would then be nothing but old bytes, would never fit, and would stop the connection for ever.
+ * What is acknowledged is split off and freed here, so that the segment begins where the window
+ * does. */
+static void before_persist(struct tcp_pcb *pcb)
+{
+	struct tcp_seg *head;
+
+	if (!pcb || !pcb->persist_backoff || pcb->snd_wnd == 0)
+		return;
+	while ((head = pcb->unsent)) {
+		int32_t known = (int32_t)(pcb->lastack - lwip_ntohl(head->tcphdr->seqno));
+
+		if (known <= 0 || head->len == 0)
+			break;
+		pcb->mss = head->len > pcb->mss ? head->len : pcb->mss; /* lwIP asserts it */
+		if (known < head->len && tcp_split_unsent_seg(pcb, (u16_t)known) != ERR_OK)
+			return; /* out of memory: in the next tick */
+		pcb->unsent = head->next;
+		pcb->snd_queuelen = (u16_t)(pcb->snd_queuelen - pbuf_clen(head->p));
+		tcp_seg_free(head);
+	}
+	if (pcb->unsent && pcb->unsent->len > pcb->mss)
+		pcb->mss = pcb->unsent->len;
+}
+
 void solo_tick(struct solo_engine *engine, struct solo *solo)
 {
 	if (solo->active && needs_fast(solo->active)) {
@@ -609,6 +654,7 @@ void solo_tick(struct solo_engine *engine, struct solo *solo)
 		tcp_ticks =
 		    engine->slow_ticks - 1; /* tcp_slowtmr() counts it up, once per connection */
 		enter(engine, solo);
+		before_persist(solo->active);
 		tcp_slowtmr();
 		leave(solo);
 	}

@@ -209,6 +209,48 @@ START_TEST(test_paused_guest_closes_its_window_and_is_not_overrun)
 }
 END_TEST
 
+/* RFC 9293 section 3.8.6: a window may shrink, and the sender must live with it. Here it does so
+ * within a segment that is partly acknowledged and has to be sent again. */
+START_TEST(test_window_that_shrinks_after_a_loss_does_not_stop_the_flow)
+{
+	for (uint32_t left = 100; left < 6000; left += 700) {
+		struct sim_tcp_setup setup = bed_setup;
+		struct endpoint away = bed_endpoint(AWAY, 80);
+		struct fake_port *port;
+		struct sim_tcp *tcp;
+		struct bed bed;
+
+		bed_simple(&bed);
+		port = &bed.guests[0].port;
+		setup.paused = true;
+		setup.mss = 1000;
+		setup.wscale = 0;
+		setup.recv_buffer = 22000;
+		tcp = sim_tcp_connect(bed.guests[0].sim, 40000, &away, &setup);
+		bed_settle(&bed);
+		tcp->mute = true;
+		port->queue_max = 17 * 1054;
+		only_handle(&bed)->send_total = 300000;
+		kick_host(&bed);
+		ck_assert_uint_eq(tcp->received, 17000);
+		port->queue_max = 0;
+		port->impair.drop_ppm = 1000000;
+		tcp->mute = false;
+		tcp->recv_buffer = 17000 + left;
+		tcp->ack_due = true;
+		sim_tcp_kick(tcp);
+		bed_advance(&bed, 2000);
+		port->impair.drop_ppm = 0;
+		bed_advance(&bed, 10000);
+		tcp->recv_buffer = 100000;
+		tcp->paused = false;
+		sim_tcp_kick(tcp);
+		BED_UNTIL(&bed, tcp->received == 300000);
+		bed_finish(&bed);
+	}
+}
+END_TEST
+
 START_TEST(test_guest_that_reads_little_by_little_gets_no_silly_segments)
 {
 	struct sim_tcp_setup setup = bed_setup;
@@ -478,6 +520,7 @@ int main(void)
 	    test_frames_out_of_order, test_frames_twice, test_lost_late_and_twice_together,
 	    test_one_lost_frame_costs_no_second,
 	    test_paused_guest_closes_its_window_and_is_not_overrun,
+	    test_window_that_shrinks_after_a_loss_does_not_stop_the_flow,
 	    test_guest_that_reads_little_by_little_gets_no_silly_segments,
 	    test_host_that_takes_nothing_closes_our_window_and_loses_nothing,
 	    test_host_that_takes_one_byte_at_a_time, test_host_that_gives_one_byte_at_a_time,

@@ -501,7 +501,8 @@ static void input(struct sim_tcp *tcp, const struct packet *p, uint64_t now_ms)
 		return;
 	}
 	if (p->flags & FLAG_RST) {
-		input_reset(tcp, p);
+		if (tcp->state != SIM_DONE) /* RFC 1337: not in TIME_WAIT */
+			input_reset(tcp, p);
 		return;
 	}
 	if (p->flags & FLAG_SYN) {

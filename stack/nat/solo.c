@@ -575,6 +575,11 @@ bool solo_is_retransmitting(const struct solo *solo)
 	       (solo->active->nrtx > 0 || (solo->active->flags & (TF_INFR | TF_RTO)));
 }
 
+bool solo_is_lost_again(const struct solo *solo)
+{
+	return solo->active && solo->active->nrtx > 1;
+}
+
 /* ---- timers -------------------------------------------------------------------------------------
  */
 

@@ -100,6 +100,7 @@ bool solo_is_synchronized(const struct solo *solo); /* ESTABLISHED or later, not
 uint32_t solo_rcv_nxt(const struct solo *solo);     /* also in TIME_WAIT */
 uint32_t solo_lastack(const struct solo *solo);     /* first byte the guest has not acknowledged */
 uint32_t solo_snd_nxt(const struct solo *solo);
+bool solo_is_lost_again(const struct solo *solo); /* a retransmission was retransmitted */
 bool solo_is_retransmitting(const struct solo *solo);
 
 /* Timers: a connection that needs them is called every SOLO_TICK_MS. */

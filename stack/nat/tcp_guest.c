@@ -47,6 +47,7 @@ static struct tcpflow *new_flow(struct nat *nat, struct guest *guest, const stru
 	tf->mac = *mac;
 	tf->window = tf->solo.events.window = WINDOW_FIRST;
 	tf->in_flight_max = IN_FLIGHT_FIRST;
+	tf->in_flight_calm = IN_FLIGHT_MAX;
 	list_init(&tf->work_link);
 	list_init(&tf->merge_link);
 	list_init(&tf->tick_link);
@@ -142,8 +143,10 @@ static void enter_time_wait(struct nat *nat, struct tcpflow *tf)
 	}
 }
 
-/* Congestion: a guest on the same machine loses frames only when its NIC does. Halve once per
- * window of data, then probe upwards with what is acknowledged. */
+/* Congestion: a guest on the same machine loses frames only when its NIC does, and then because a
+ * burst was too long for its ring. Halve once per window of data, then probe upwards with what is
+ * acknowledged: at once up to where the last loss was halved to, one MSS per window from there (RFC
+ * 5681 section 3.1). A retransmission that is lost as well says that even so much was too much. */
 static void adapt_in_flight(struct tcpflow *tf, uint32_t acked)
 {
 	bool lost = solo_is_retransmitting(&tf->solo);
@@ -154,10 +157,17 @@ static void adapt_in_flight(struct tcpflow *tf, uint32_t acked)
 	if (lost && !tf->recovering) {
 		uint32_t least = IN_FLIGHT_LEAST_MSS * tf->mss;
 		tf->in_flight_max = tf->in_flight_max / 2 > least ? tf->in_flight_max / 2 : least;
+		tf->in_flight_calm = tf->in_flight_max;
 		tf->recover_until = solo_snd_nxt(&tf->solo);
 		tf->recovering = true;
+	} else if (lost && !acked && solo_is_lost_again(&tf->solo)) {
+		tf->in_flight_max = tf->mss;
 	} else if (acked && !tf->recovering && tf->in_flight_max < IN_FLIGHT_MAX) {
-		tf->in_flight_max += acked;
+		if (tf->in_flight_max < tf->in_flight_calm)
+			tf->in_flight_max += acked;
+		else
+			tf->in_flight_max +=
+			    (uint32_t)((uint64_t)tf->mss * acked / tf->in_flight_max) + 1;
 		if (tf->in_flight_max > IN_FLIGHT_MAX)
 			tf->in_flight_max = IN_FLIGHT_MAX;
 	}

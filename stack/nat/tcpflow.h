@@ -53,9 +53,10 @@ struct tcpflow {
 
 	/* host to guest: queued for lwIP, freed as the guest acknowledges */
 	struct block *blocks_head, *blocks_tail;
-	uint32_t head_acked;    /* bytes of blocks_head that the guest has acknowledged */
-	uint32_t in_flight_max; /* our congestion window, bytes */
-	uint32_t recover_until; /* sequence number: losses before it are one event */
+	uint32_t head_acked;     /* bytes of blocks_head that the guest has acknowledged */
+	uint32_t in_flight_max;  /* our congestion window, bytes */
+	uint32_t in_flight_calm; /* up to here it grows with each acknowledgement, then slowly */
+	uint32_t recover_until;  /* sequence number: losses before it are one event */
 
 	bool host_readable : 1;
 	bool host_writable : 1;

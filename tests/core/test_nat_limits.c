@@ -341,6 +341,27 @@ START_TEST(test_port_that_drops_is_backed_off_from)
 }
 END_TEST
 
+START_TEST(test_retransmission_lost_again_shrinks_to_one_frame)
+{
+	const struct port *port;
+	uint64_t frames;
+	struct bed bed;
+
+	bed_simple(&bed);
+	bed_connect(&bed, 0, 40000, AWAY, 80);
+	port = &bed.guests[0].port.port;
+	bed.guests[0].deaf = true; /* frames reach its NIC and go no further */
+	fake_host_handle(&bed.host, 0)->send_total = MIB;
+	fake_host_kick(&bed.host, 0);
+	bed_advance(&bed, 5000); /* the first time-outs */
+	frames = port->counters.frames_to_guest;
+	bed_advance(&bed, 20000);
+	ck_assert_uint_gt(port->counters.frames_to_guest, frames);
+	ck_assert_uint_le(port->counters.frames_to_guest, frames + 8);
+	bed_finish(&bed);
+}
+END_TEST
+
 START_TEST(test_unacknowledged_bytes_towards_guests_are_limited_in_all)
 {
 	struct sim_tcp *tcp[200];
@@ -513,6 +534,7 @@ int main(void)
 	    test_fifty_thousand_flows_are_never_on_a_list_together,
 	    test_guest_that_reads_nothing_costs_a_bounded_amount,
 	    test_blocked_port_resumes_where_it_stopped, test_port_that_drops_is_backed_off_from,
+	    test_retransmission_lost_again_shrinks_to_one_frame,
 	    test_unacknowledged_bytes_towards_guests_are_limited_in_all,
 	    test_bytes_waiting_for_slow_hosts_are_limited_per_guest,
 	    test_one_guests_flood_leaves_the_other_its_mappings,

@@ -14,7 +14,7 @@ out=${1:?usage: mkguest.sh OUT}
 
 # What a kernel has built in is not in its package as a file, and is not missed.
 modules="virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover
-virtio_net e1000 mii 8139cp 8139too qemu_fw_cfg"
+virtio_net e1000 mii 8139cp 8139too pcnet32 8390 ne2k-pci qemu_fw_cfg"
 
 say() {
 	echo "mkguest: $*" >&2
@@ -163,9 +163,9 @@ mkdir -p "$out"
 out=$(cd "$out" && pwd)
 exec 9>"$out/lock"
 flock 9
-[ "$(cat "$out/kernel/from" 2>/dev/null)" = "from ${GUEST_KERNEL:-package}" ] || {
+[ "$(cat "$out/kernel/from" 2>/dev/null)" = "from ${GUEST_KERNEL:-package}: $modules" ] || {
 	make_kernel
-	echo "from ${GUEST_KERNEL:-package}" >"$out/kernel/from"
+	echo "from ${GUEST_KERNEL:-package}: $modules" >"$out/kernel/from"
 }
 if [ "$(cat "$out/stamp" 2>/dev/null)" != "$(inputs)" ] || [ ! -e "$out/initramfs" ]; then
 	${CC:-cc} -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -static -o "$out/nettool" "$here/nettool.c" 9>&-

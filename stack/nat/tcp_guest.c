@@ -593,6 +593,23 @@ static struct tcpflow *find_flow(struct nat *nat, struct guest *guest, const str
 	return last;
 }
 
+/* A segment of no connection. There is no answer from an address that cannot exist, as there is
+ * none for a SYN to it. */
+static void refuse_stray(struct nat *nat, struct guest *guest, const struct packet *packet,
+			 const struct tcp_segment *segment)
+{
+	struct endpoint from = {packet->src, segment->src_port};
+	struct endpoint to = {packet->dst, segment->dst_port};
+	struct endpoint host;
+
+	if (policy_outbound(&nat->config, &to, &host) == POLICY_DROP) {
+		nat->counters.dropped_address++;
+		return;
+	}
+	nat->output = (struct nat_output){.guest = guest, .mac = packet->src_mac};
+	solo_refuse(nat->engine, &from, &to, segment);
+}
+
 void tcpflow_input(struct nat *nat, struct guest *guest, const struct packet *packet)
 {
 	struct tcp_segment segment;
@@ -620,10 +637,7 @@ void tcpflow_input(struct nat *nat, struct guest *guest, const struct packet *pa
 	} else if (is_new_syn(&segment)) {
 		begin_outbound(nat, guest, packet, &segment);
 	} else if (!(segment.flags & TCP_FLAG_RST)) {
-		struct endpoint from = {packet->src, segment.src_port};
-		struct endpoint to = {packet->dst, segment.dst_port};
-		nat->output = (struct nat_output){.guest = guest, .mac = packet->src_mac};
-		solo_refuse(nat->engine, &from, &to, &segment);
+		refuse_stray(nat, guest, packet, &segment);
 	}
 }
 

@@ -134,7 +134,7 @@ START_TEST(test_static_guest_with_a_foreign_address_is_served)
 }
 END_TEST
 
-/* One SYN and one datagram with these addresses: none may get through. */
+/* A SYN, a stray segment, a datagram and a ping with these addresses: none may get through. */
 static void check_dropped(const char *src, const char *dst)
 {
 	struct frames_ends ends;
@@ -150,6 +150,10 @@ static void check_dropped(const char *src, const char *dst)
 	ends = bed_ends(&bed, 0, dst);
 	ends.src = bed_addr(src);
 	frames_tcp(&out, &ends, &syn, frames_bytes(NULL, 0));
+	bed_inject(&bed, 0, &out);
+	syn.flags = FLAG_ACK;
+	out = wire_out(bytes, sizeof(bytes));
+	frames_tcp(&out, &ends, &syn, frames_bytes("x", 1));
 	bed_inject(&bed, 0, &out);
 	out = wire_out(bytes, sizeof(bytes));
 	frames_udp(&out, &ends, (struct frames_ports){5000, 80}, frames_bytes("x", 1));

@@ -372,6 +372,44 @@ static void take_window(const struct solo *solo, const struct tcp_segment *heade
 		return;
 	pcb->snd_wnd = SND_WND_SCALE(pcb, header->window);
 	pcb->snd_wl2 = header->ack;
+	if (pcb->snd_wnd_max < pcb->snd_wnd) /* lwIP asserts that no segment is over half of it */
+		pcb->snd_wnd_max = pcb->snd_wnd;
+}
+
+static bool holds_fin(const struct tcp_pcb *pcb)
+{
+	const struct tcp_seg *seg = pcb->ooseq;
+
+	while (seg && !(TCPH_FLAGS(seg->tcphdr) & TCP_FIN))
+		seg = seg->next;
+	return seg;
+}
+
+/* lwIP keeps a segment that is ahead of a gap without cutting it to the window, and may hang a FIN
+ * it has kept to a later segment's last byte; when the gap closes it asserts that all of it fits.
+ * Frees 'data' when none of it does. */
+static struct pbuf *cut_to_window(const struct tcp_pcb *pcb, struct tcp_segment *header,
+				  struct pbuf *data)
+{
+	uint32_t ahead = header->seq - pcb->rcv_nxt;
+	uint32_t len = data ? data->tot_len : 0;
+	bool fin = header->flags & TCP_FLAG_FIN;
+	int32_t over;
+
+	if (ahead == 0 && !pcb->ooseq)
+		return data;
+	over = (int32_t)(ahead + len + fin - (pcb->rcv_wnd - holds_fin(pcb)));
+	if (over <= 0 || (int32_t)ahead >= (int32_t)pcb->rcv_wnd)
+		return data;
+	header->flags &= (uint8_t)~TCP_FLAG_FIN;
+	over -= fin;
+	if (over > 0 && (uint32_t)over < len) {
+		pbuf_realloc(data, (u16_t)(len - (uint32_t)over));
+	} else if (over > 0 && data) {
+		pbuf_free(data);
+		return NULL;
+	}
+	return data;
 }
 
 void solo_input(struct solo_engine *engine, struct solo *solo, const struct tcp_segment *header,
@@ -379,15 +417,18 @@ void solo_input(struct solo_engine *engine, struct solo *solo, const struct tcp_
 {
 	const struct tcp_pcb *pcb = solo->active ? solo->active : solo->time_wait;
 	uint32_t acked_before = solo_lastack(solo);
+	struct tcp_segment cut = *header;
 
 	if (!pcb) {
 		if (data)
 			pbuf_free(data);
 		return;
 	}
+	if (solo->active)
+		data = cut_to_window(pcb, &cut, data);
 	enter(engine, solo);
 	set_current_packet(engine, &pcb->remote_ip, &pcb->local_ip);
-	feed(engine, header, data);
+	feed(engine, &cut, data);
 	leave(solo);
 	take_window(solo, header, acked_before);
 }
@@ -624,12 +665,11 @@ static void before_timer(const struct solo *solo)
  * would then be nothing but old bytes, would never fit, and would stop the connection for ever.
  * What is acknowledged is split off and freed here, so that the segment begins where the window
  * does. */
-static void before_persist(struct tcp_pcb *pcb)
+static void drop_acknowledged(struct solo *solo)
 {
+	struct tcp_pcb *pcb = solo->active;
 	struct tcp_seg *head;
 
-	if (!pcb || !pcb->persist_backoff || pcb->snd_wnd == 0)
-		return;
 	while ((head = pcb->unsent)) {
 		int32_t known = (int32_t)(pcb->lastack - lwip_ntohl(head->tcphdr->seqno));
 
@@ -640,10 +680,27 @@ static void before_persist(struct tcp_pcb *pcb)
 			return; /* out of memory: in the next tick */
 		pcb->unsent = head->next;
 		pcb->snd_queuelen = (u16_t)(pcb->snd_queuelen - pbuf_clen(head->p));
+		pcb->snd_buf += head->len;
+		solo->events.acked += head->len;
 		tcp_seg_free(head);
 	}
-	if (pcb->unsent && pcb->unsent->len > pcb->mss)
-		pcb->mss = pcb->unsent->len;
+}
+
+/* lwIP asserts that its persist timer has something to probe with, and that a window it cuts a
+ * segment to is no larger than pcb->mss. A guest may take the probe and keep its window closed, and
+ * we make pcb->mss smaller after losses. */
+static void before_persist(struct solo *solo)
+{
+	struct tcp_pcb *pcb = solo->active;
+
+	if (!pcb || !pcb->persist_backoff)
+		return;
+	if (pcb->snd_wnd)
+		drop_acknowledged(solo);
+	if (!pcb->unsent || pcb->snd_wnd > WINDOW_UNSCALED_MAX)
+		pcb->persist_backoff = 0;
+	else if (pcb->mss < pcb->snd_wnd)
+		pcb->mss = (u16_t)pcb->snd_wnd;
 }
 
 void solo_tick(struct solo_engine *engine, struct solo *solo)
@@ -659,7 +716,7 @@ void solo_tick(struct solo_engine *engine, struct solo *solo)
 		tcp_ticks =
 		    engine->slow_ticks - 1; /* tcp_slowtmr() counts it up, once per connection */
 		enter(engine, solo);
-		before_persist(solo->active);
+		before_persist(solo);
 		tcp_slowtmr();
 		leave(solo);
 	}

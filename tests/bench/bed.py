@@ -122,6 +122,15 @@ def cpu_s(pid):
         return 0.0
 
 
+def cpu_wait_s(pid):
+    """Seconds in which threads of a process were ready to run and had no CPU."""
+    total = 0
+    for name in glob.glob(f'/proc/{pid}/task/*/schedstat'):
+        with contextlib.suppress(OSError):
+            total += int(open(name).read().split()[1])
+    return total / 1e9
+
+
 def status_kib(pid, field):
     with contextlib.suppress(OSError):
         for line in open(f'/proc/{pid}/status'):
@@ -145,6 +154,7 @@ class Meter:
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
         tick = os.sysconf('SC_CLK_TCK')
         now = {k: cpu_s(pid) for k, pid in self.pids.items()}
+        now['nat_wait_s'] = cpu_wait_s(self.pids['nat_cpu_s'])
         now['own'] = sum(map(cpu_s, processes())) + ended.ru_utime + ended.ru_stime
         with open('/proc/stat') as f:
             user, nice, system, _, _, irq, softirq = map(int, f.readline().split()[1:8])

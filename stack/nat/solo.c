@@ -367,8 +367,9 @@ static void take_window(const struct solo *solo, const struct tcp_segment *heade
 {
 	struct tcp_pcb *pcb = solo->active;
 
-	if (!pcb || pcb->state < ESTABLISHED || pcb->lastack != header->ack ||
-	    header->ack == acked_before || pcb->snd_wl2 == header->ack)
+	if (!pcb || pcb->state < ESTABLISHED || (header->flags & TCP_FLAG_SYN) || /* not scaled */
+	    pcb->lastack != header->ack || header->ack == acked_before ||
+	    pcb->snd_wl2 == header->ack)
 		return;
 	pcb->snd_wnd = SND_WND_SCALE(pcb, header->window);
 	pcb->snd_wl2 = header->ack;

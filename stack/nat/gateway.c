@@ -73,6 +73,7 @@ struct nat_limits nat_limits_default(uint64_t nofile)
 	    .ping_per_guest_max = 256,
 	    .guest_to_host_bytes_max = (size_t)16 << 20,
 	    .host_to_guest_bytes_max = (size_t)64 << 20,
+	    .host_to_guest_bytes_per_guest_max = (size_t)16 << 20,
 	};
 }
 
@@ -369,6 +370,9 @@ uint64_t nat_next_ms(const struct nat *nat, uint64_t now_ms)
 		if (next_ms[i] < first_ms)
 			first_ms = next_ms[i];
 	}
+	/* Flows that wait for blocks get those that rest since this turn. */
+	if (!list_is_empty(&nat->starved) && nat->blocks.limbo)
+		return 0;
 	if (first_ms == UINT64_MAX)
 		return UINT64_MAX;
 	return first_ms > now_ms ? first_ms - now_ms : 0;

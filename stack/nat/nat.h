@@ -24,6 +24,7 @@ struct nat_limits {
 	uint32_t ping_per_guest_max;
 	size_t guest_to_host_bytes_max; /* queued for slow host peers, per guest */
 	size_t host_to_guest_bytes_max; /* unacknowledged towards guests, in all */
+	size_t host_to_guest_bytes_per_guest_max;
 };
 
 struct nat_config {

@@ -32,6 +32,7 @@ struct guest {
 	struct list stalled; /* struct tcpflow.work_link: wait for the port to take frames */
 	struct list stalled_datagrams; /* struct dgflow.work_link, likewise */
 	size_t queued_to_host;         /* bytes received and not yet taken by host peers */
+	size_t held_for_guest; /* capacity of the blocks that wait for its acknowledgements */
 	struct tcpflow
 	    *last_tcp; /* of the latest segment: bulk traffic needs no look-up; may be NULL */
 	uint64_t icmp_error_window_ms; /* start of the second in which 'icmp_errors' were sent */

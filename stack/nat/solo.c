@@ -704,13 +704,16 @@ static void before_persist(struct solo *solo)
 		pcb->mss = (u16_t)pcb->snd_wnd;
 }
 
-void solo_tick(struct solo_engine *engine, struct solo *solo)
+bool solo_tick(struct solo_engine *engine, struct solo *solo)
 {
+	bool called = false;
+
 	if (solo->active && needs_fast(solo->active)) {
 		before_timer(solo);
 		enter(engine, solo);
 		tcp_fasttmr();
 		leave(solo);
+		called = true;
 	}
 	if (engine->slow_turn && (solo->time_wait || (solo->active && needs_slow(solo->active)))) {
 		before_timer(solo);
@@ -720,5 +723,7 @@ void solo_tick(struct solo_engine *engine, struct solo *solo)
 		before_persist(solo);
 		tcp_slowtmr();
 		leave(solo);
+		called = true;
 	}
+	return called;
 }

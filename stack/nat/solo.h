@@ -108,6 +108,6 @@ bool solo_is_retransmitting(const struct solo *solo);
 bool solo_needs_ticks(const struct solo *solo);
 void solo_ticks_advance(
     struct solo_engine *engine); /* once per tick, before the connections' calls */
-void solo_tick(struct solo_engine *engine, struct solo *solo);
+bool solo_tick(struct solo_engine *engine, struct solo *solo); /* whether lwIP was called */
 
 #endif

@@ -699,8 +699,8 @@ void tcpflow_tick(struct nat *nat)
 			if (tf->flow.guest->port->blocked)
 				continue;
 			tcpflow_output_to(nat, tf);
-			solo_tick(nat->engine, &tf->solo);
-			tcpflow_after_lwip(nat, tf);
+			if (solo_tick(nat->engine, &tf->solo))
+				tcpflow_after_lwip(nat, tf);
 		}
 	}
 }

@@ -114,12 +114,18 @@ static int relay_to_host(struct nat *nat, struct tcpflow *tf)
 /* ---- host to guest ------------------------------------------------------------------------------
  */
 
+static void release_block(struct nat *nat, struct tcpflow *tf, struct block *block)
+{
+	tf->flow.guest->held_for_guest -= block->cap;
+	block_release(&nat->blocks, block);
+}
+
 void tcpflow_free_blocks(struct nat *nat, struct tcpflow *tf)
 {
 	while (tf->blocks_head) {
 		struct block *block = tf->blocks_head;
 		tf->blocks_head = block->next;
-		block_release(&nat->blocks, block);
+		release_block(nat, tf, block);
 	}
 	tf->blocks_tail = NULL;
 	tf->head_acked = 0;
@@ -140,7 +146,7 @@ void tcpflow_release_acked(struct nat *nat, struct tcpflow *tf, uint32_t acked)
 		tf->blocks_head = block->next;
 		if (!tf->blocks_head)
 			tf->blocks_tail = NULL;
-		block_release(&nat->blocks, block);
+		release_block(nat, tf, block);
 	}
 }
 
@@ -161,6 +167,7 @@ static void append_block(struct tcpflow *tf, struct block *block)
 	else
 		tf->blocks_head = block;
 	tf->blocks_tail = block;
+	tf->flow.guest->held_for_guest += block->cap;
 }
 
 /* Where the next bytes from the host go: the rest of the last block, then fresh ones. */
@@ -190,7 +197,9 @@ static int prepare_reading(struct nat *nat, struct tcpflow *tf, struct reading *
 		add_piece(reading, tail->data + tail->used, tail->cap - tail->used, room);
 		reading->into_tail = true;
 	}
-	while (reading->len < room && reading->blocks_n < READ_BLOCKS) {
+	while (reading->len < room && reading->blocks_n < READ_BLOCKS &&
+	       tf->flow.guest->held_for_guest <
+		   nat->config.limits.host_to_guest_bytes_per_guest_max) {
 		struct block *block = block_take(&nat->blocks);
 		if (!block)
 			break;

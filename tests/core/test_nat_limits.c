@@ -564,9 +564,7 @@ int main(void)
 	    test_fifty_thousand_flows_are_never_on_a_list_together,
 	    test_guest_that_reads_nothing_costs_a_bounded_amount,
 	    test_blocked_port_resumes_where_it_stopped, test_port_that_drops_is_backed_off_from,
-<<<<<<< HEAD
 	    test_retransmission_lost_again_shrinks_to_one_frame,
-=======
 	    test_guest_that_acknowledges_nothing_leaves_the_others_their_memory,
 	    test_unacknowledged_bytes_towards_guests_are_limited_in_all,
 	    test_bytes_waiting_for_slow_hosts_are_limited_per_guest,

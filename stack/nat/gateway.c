@@ -221,18 +221,19 @@ static void input_complete(struct nat *nat, struct guest *guest, const struct pa
 		udp_flow_input(nat, guest, packet);
 		return;
 	}
-	/* Everything else has to come from a possible guest, and to be addressed to the gateway as
-	 * a router: what is flooded to all is none of our business. */
+	/* Everything else has to be addressed to the gateway as a router: what is flooded to all is
+	 * none of our business. */
+	if (!mac_eq(&packet->dst_mac, &nat->config.mac))
+		return;
+	if (packet->proto == IPPROTO_NUMBER_TCP) {
+		tcpflow_input(nat, guest, packet);
+		return;
+	}
 	if (!policy_source_ok(&nat->config, &packet->src)) {
 		nat->counters.dropped_address++;
 		return;
 	}
-	if (!mac_eq(&packet->dst_mac, &nat->config.mac))
-		return;
 	switch (packet->proto) {
-	case IPPROTO_NUMBER_TCP:
-		tcpflow_input(nat, guest, packet);
-		break;
 	case IPPROTO_NUMBER_ICMP:
 		icmp_input(nat, guest, packet);
 		break;

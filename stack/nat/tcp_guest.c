@@ -577,16 +577,26 @@ static bool is_replaced_by(const struct tcpflow *tf, const struct tcp_segment *s
 	return tf->solo.time_wait && tf->flow.handle < 0;
 }
 
+static bool is_of(const struct tcpflow *tf, const struct packet *packet,
+		  const struct tcp_segment *segment)
+{
+	const struct flow_key *key = &tf->flow.key;
+
+	return key->guest.port == segment->src_port && key->peer.port == segment->dst_port &&
+	       addr_eq(&key->peer.addr, &packet->dst) && addr_eq(&key->guest.addr, &packet->src);
+}
+
 static struct tcpflow *find_flow(struct nat *nat, struct guest *guest, const struct packet *packet,
 				 const struct tcp_segment *segment)
 {
 	struct endpoint from = {packet->src, segment->src_port};
 	struct endpoint to = {packet->dst, segment->dst_port};
-	struct flow_key key = flow_key(FLOW_TCP, guest->port->id, &from, &to);
 	struct tcpflow *last = guest->last_tcp;
+	struct flow_key key;
 
-	if (last && memcmp(&last->flow.key, &key, sizeof(key)) == 0)
+	if (last && is_of(last, packet, segment))
 		return last;
+	key = flow_key(FLOW_TCP, guest->port->id, &from, &to);
 	last = (struct tcpflow *)(void *)flow_find(nat->flows, &key);
 	if (last)
 		guest->last_tcp = last;
@@ -620,15 +630,19 @@ void tcpflow_input(struct nat *nat, struct guest *guest, const struct packet *pa
 		return;
 	}
 	tf = find_flow(nat, guest, packet, &segment);
+	/* Whoever has a flow was looked at when it began. */
+	if (!tf && !policy_source_ok(&nat->config, &packet->src)) {
+		nat->counters.dropped_address++;
+		return;
+	}
 	if (tf && is_replaced_by(tf, &segment)) {
 		tcpflow_kill(nat, tf, true);
 		tf = NULL;
 	}
 	if (tf && tf->state == TCPFLOW_DIALLING) {
+		/* The guest gives up, or sends its SYN again, which just waits on. */
 		if (segment.flags & TCP_FLAG_RST)
-			tcpflow_end(
-			    nat, tf,
-			    true); /* the guest gave up; a SYN that comes again just waits on */
+			tcpflow_end(nat, tf, true);
 		return;
 	}
 	if (tf) {

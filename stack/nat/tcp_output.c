@@ -96,6 +96,8 @@ static checksum_sum add_pieces(checksum_sum sum, const struct iovec *pieces, uns
 {
 	bool odd = false;
 
+	if (n == 1)
+		return checksum_add(sum, pieces[0].iov_base, pieces[0].iov_len);
 	for (unsigned i = 0; i < n; i++) {
 		checksum_sum piece = checksum_add(0, pieces[i].iov_base, pieces[i].iov_len);
 		uint16_t folded = (uint16_t)~checksum_finish(piece);

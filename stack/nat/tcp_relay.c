@@ -6,9 +6,10 @@
 
 #define TO_HOST_PIECES 64 /* pieces per write */
 #define WINDOW_MAX (2u * 1024 * 1024)
-#define FROM_HOST_PER_TURN                                                                         \
-	(256u * 1024) /* bytes one flow may bring in one turn, so that others get theirs */
 #define READ_BLOCKS 4
+/* Bytes one flow may bring in one turn, so that others get theirs: what one read takes, no crumbs.
+ */
+#define FROM_HOST_PER_TURN (READ_BLOCKS * BLOCK_LEN)
 #define SMALL_READ 4096u       /* reads up to this are copied to a block of their size */
 #define TAIL_ROOM_MIN 8192u    /* a shared block's rest is worth reading into from this on */
 #define SUPER_LEN_MAX 65000u   /* segments given to lwIP: header and all within 16 bits */

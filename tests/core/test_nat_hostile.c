@@ -166,7 +166,8 @@ START_TEST(test_window_that_shrinks_after_losses_cuts_large_segments)
 	tcp = connect_mute(&bed);
 	for (int loss = 0; loss < 2; loss++) { /* 256 KiB in flight become 64 */
 		host_has(&bed, sent += 10);
-		bed_advance(&bed, 3000);
+		bed_advance(&bed,
+			    700); /* one time-out each: a second would shrink it to one frame */
 		send_raw(&bed, tcp, &(struct raw){.acked = sent, .window = 65535});
 	}
 	for (int i = 0; i < 3; i++)

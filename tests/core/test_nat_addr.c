@@ -478,6 +478,40 @@ START_TEST(test_ipv6_frames_do_no_harm_while_it_is_off)
 }
 END_TEST
 
+/* A v4-mapped destination ended one NAT of this kind; the others must not reach the host either. */
+START_TEST(test_impossible_ipv6_destinations_are_dropped)
+{
+	static const char *const to[] = {"198.18.1.2", "127.0.0.1", "::1",
+					 "::",         "ff02::1",   "ff0e::1"};
+
+	for (unsigned i = 0; i < sizeof(to) / sizeof(to[0]); i++) {
+		struct frames_ends ends;
+		uint8_t bytes[200];
+		struct wire_out out = wire_out(bytes, sizeof(bytes));
+		struct bed bed;
+
+		bed_init(&bed);
+		bed.config.ipv6 = true;
+		bed_start(&bed);
+		bed_add_guest(&bed, 0);
+		bed.guests[0].deaf = true;
+		ends = bed_ends(&bed, 0, AWAY);
+		ends.src = bed_addr("fec0::15");
+		ends.dst = bed_addr(to[i]); /* 16 bytes: IPv4 as its v4-mapped form */
+		frames_tcp(&out, &ends,
+			   &(struct frames_tcp){.src_port = 1, .dst_port = 80, .flags = FLAG_SYN},
+			   frames_bytes(NULL, 0));
+		bed_inject(&bed, 0, &out);
+		out = wire_out(bytes, sizeof(bytes));
+		frames_udp(&out, &ends, (struct frames_ports){1, 80}, frames_bytes("x", 1));
+		bed_inject(&bed, 0, &out);
+		ck_assert_msg(bed.host.count.dials + bed.host.count.sends == 0, "%s", to[i]);
+		ck_assert_uint_eq(nat_flow_count(bed.nat), 0);
+		bed_finish(&bed);
+	}
+}
+END_TEST
+
 START_TEST(test_neighbours_are_learnt_and_forgotten_with_their_port)
 {
 	struct addr known = bed_guest_addr(0), told = bed_addr("10.0.2.99");
@@ -534,6 +568,7 @@ int main(void)
 	    test_truncated_frames_are_dropped, test_every_spoilt_byte_of_a_syn_does_no_harm,
 	    test_wrong_ip_headers_are_dropped, test_ethernet_padding_is_not_data,
 	    test_other_ethertypes_are_ignored, test_ipv6_frames_do_no_harm_while_it_is_off,
+	    test_impossible_ipv6_destinations_are_dropped,
 	    test_neighbours_are_learnt_and_forgotten_with_their_port,
 	    test_guest_cannot_become_the_gateways_neighbour_entry);
 }

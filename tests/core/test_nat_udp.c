@@ -533,7 +533,7 @@ START_TEST(test_services_hear_guests_and_answer_them)
 	ck_assert(endpoint_eq(&got->from, &seen.meta.service));
 	free(got);
 	ck_assert_uint_eq(nat_flow_count(bed.nat), 0);
-	send_text(&bed, 5000, AWAY, 53); /* no service of ours */
+	send_text(&bed, 5000, AWAY, 53);       /* no service of ours */
 	send_text(&bed, 5000, "10.0.2.2", 53); /* the host's own DNS server, if it has one */
 	ck_assert_uint_eq(seen.calls, 1);
 	ck_assert_uint_eq(nat_flow_count(bed.nat), 1);

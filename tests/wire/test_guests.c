@@ -225,6 +225,29 @@ START_TEST(test_gateway_answers_large_pings)
 }
 END_TEST
 
+START_TEST(test_mappings_work_after_malformed_dhcp)
+{
+	static uint8_t bytes[600] = {1, 1, 6};
+	struct endpoint to = {addr_v4(0x0a000202), 0}, dhcp = {addr_v4(0xffffffff), 67};
+	struct guestsim_datagram *got = NULL;
+	struct guestsim *sim;
+	struct wire wire;
+
+	wire_start(&wire, "");
+	to.port = wire_udp_echo(&wire);
+	sim = wire_add_guest(&wire, 0);
+	for (size_t len = 0; len < sizeof(bytes); len++)
+		guestsim_udp_send(sim, 68, &dhcp, frames_bytes(bytes, len));
+	for (uint16_t port = 5000; port < 5010; port++) {
+		guestsim_udp_send(sim, port, &to, frames_bytes(&port, 2));
+		WIRE_UNTIL(&wire, (got = guestsim_udp_pop(sim)));
+		ck_assert_uint_eq(got->to.port, port);
+		free(got);
+	}
+	wire_finish(&wire);
+}
+END_TEST
+
 START_TEST(test_two_guests_reach_the_host_and_each_other)
 {
 	struct sim_tcp_setup setup = echo_setup;
@@ -492,7 +515,7 @@ int main(void)
 	    test_refused_and_reset_are_passed_on, test_host_closes_first_and_hears_the_rest,
 	    test_slow_readers_on_either_side_lose_nothing, test_datagrams_of_every_size_are_echoed,
 	    test_closed_udp_port_is_told_by_icmp, test_gateway_answers_large_pings,
-	    test_two_guests_reach_the_host_and_each_other,
+	    test_mappings_work_after_malformed_dhcp, test_two_guests_reach_the_host_and_each_other,
 	    test_impossible_lengths_drop_that_guest_only,
 	    test_half_a_frame_dies_with_its_connection,
 	    test_guest_that_leaves_takes_its_fifty_connections_along,

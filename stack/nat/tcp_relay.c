@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #define TO_HOST_PIECES 64 /* pieces per write */
+#define KEPT_LEN_MIN 2048 /* bytes for a slow host are kept in pieces of this at least */
 #define WINDOW_MAX (2u * 1024 * 1024)
 #define READ_BLOCKS 4
 /* Bytes one flow may bring in one turn, so that others get theirs: what one read takes, no crumbs.
@@ -43,6 +44,10 @@ static void drop_front(struct tcpflow *tf, size_t len)
 		len -= done->len;
 		events->data_head = done->next;
 		done->next = NULL;
+		if (tf->kept == done) {
+			tf->kept = NULL;
+			tf->kept_room = 0;
+		}
 		pbuf_free(done);
 	}
 	if (events->data_head && len) {
@@ -67,14 +72,50 @@ static uint32_t grow_window(struct tcpflow *tf, uint32_t taken)
 	return more;
 }
 
+/* Room behind the flow's last own copy for 'len' more bytes. */
+static bool make_room(struct tcpflow *tf, struct pbuf **link, uint16_t len)
+{
+	uint16_t cap = len > KEPT_LEN_MIN ? len : KEPT_LEN_MIN;
+	struct pbuf *kept;
+
+	if (len <= tf->kept_room)
+		return true;
+	kept = pbuf_alloc(PBUF_RAW, cap, PBUF_RAM);
+	if (!kept)
+		return false;
+	kept->len = 0;
+	kept->next = *link;
+	*link = kept;
+	tf->kept = kept;
+	tf->kept_room = cap;
+	return true;
+}
+
+/* Bytes that the host does not take now are copied, many small pieces to one: they must not make a
+ * read buffer wait, and one byte in a pbuf of its own costs a hundred. Only what has come since the
+ * last time is looked at. */
 static void retain(struct tcpflow *tf)
 {
 	struct solo_events *events = &tf->solo.events;
+	struct pbuf **link = tf->kept ? &tf->kept->next : &events->data_head;
 
-	events->data_head = tcpmerge_copy(events->data_head);
-	events->data_tail = events->data_head;
-	while (events->data_tail && events->data_tail->next)
-		events->data_tail = events->data_tail->next;
+	while (*link) {
+		struct pbuf *p = *link;
+
+		if (make_room(tf, link, p->len)) {
+			memcpy((uint8_t *)tf->kept->payload + tf->kept->len, p->payload, p->len);
+			tf->kept->len = (u16_t)(tf->kept->len + p->len);
+			tf->kept_room = (uint16_t)(tf->kept_room - p->len);
+			tf->kept->next = p->next;
+			p->next = NULL;
+			pbuf_free(p);
+		} else { /* out of memory: stays lent, and pins its buffer */
+			tf->kept = p;
+			tf->kept_room = 0;
+		}
+		link = &tf->kept->next;
+	}
+	events->data_tail = tf->kept;
 }
 
 /* 0, or the errno the host connection has failed with. */

@@ -50,6 +50,8 @@ struct tcpflow {
 	/* guest to host */
 	uint32_t window;       /* bytes we let the guest have in flight towards us */
 	uint32_t window_taken; /* of them taken by the host since 'window' last grew */
+	struct pbuf *kept;     /* the last copy in solo.events' data, or NULL; with this ... */
+	uint16_t kept_room;    /* ... much room behind its bytes */
 
 	/* host to guest: queued for lwIP, freed as the guest acknowledges */
 	struct block *blocks_head, *blocks_tail;

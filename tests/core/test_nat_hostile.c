@@ -184,11 +184,48 @@ START_TEST(test_window_that_shrinks_after_losses_cuts_large_segments)
 }
 END_TEST
 
+static unsigned pieces_max; /* given to the host in one write */
+
+static ssize_t count_pieces(void *ctx, int handle, const struct iovec *iov, unsigned iov_n)
+{
+	if (iov_n > pieces_max)
+		pieces_max = iov_n;
+	return fake_host_ops.tcp_write(ctx, handle, iov, iov_n);
+}
+
+START_TEST(test_single_bytes_for_a_host_that_stalls_are_kept_together)
+{
+	struct host_ops ops = fake_host_ops;
+	struct sim_tcp *tcp;
+	struct bed bed;
+
+	ops.tcp_write = count_pieces;
+	bed_init(&bed);
+	bed.config.host = &ops;
+	bed_start(&bed);
+	bed_add_guest(&bed, 0);
+	tcp = connect_mute(&bed);
+	fake_host_handle(&bed.host, 0)->write_room = 0;
+	for (unsigned at = 0; at < 20000; at++)
+		send_raw(&bed, tcp, &(struct raw){.offset = at, .len = 1, .window = 999});
+	pieces_max = 0;
+	for (unsigned i = 0; i < 20; i++) {
+		fake_host_handle(&bed.host, 0)->write_room = 1000;
+		fake_host_kick(&bed.host, 0);
+		bed_settle(&bed);
+	}
+	ck_assert_uint_eq(fake_host_handle(&bed.host, 0)->written, 20000);
+	ck_assert_uint_le(pieces_max, 11);
+	bed_finish(&bed);
+}
+END_TEST
+
 int main(void)
 {
 	return SUITE_RUN("nat_hostile", test_segment_ahead_that_overruns_the_window_is_cut,
 			 test_fin_ahead_that_overruns_the_window_comes_again,
 			 test_window_filled_across_a_fin_that_came_ahead,
 			 test_probe_of_a_closed_window_may_be_the_last_byte_there_is,
-			 test_window_that_shrinks_after_losses_cuts_large_segments);
+			 test_window_that_shrinks_after_losses_cuts_large_segments,
+			 test_single_bytes_for_a_host_that_stalls_are_kept_together);
 }

@@ -5,7 +5,8 @@
  * An input is a row of records. A record begins with one byte: 0x00-0x7f is a frame, its length in
  * the next two bytes (clipped to what is there), bit 0 the guest, bit 1 set to patch its TCP
  * numbers so that it answers the NAT's last segment, bit 2 to cut it into pieces; 0x80-0xff is an
- * action with one byte of argument. */
+ * action with one byte of argument, or with bit 3 set a TCP segment near the numbers of a
+ * connection: struct near. */
 #include "stack/base/log.h"
 #include "stack/base/wire.h"
 #include "stack/nat/nat.h"
@@ -366,6 +367,62 @@ static void play_action(struct fuzz *fuzz, uint8_t op, uint8_t arg)
 	turn(fuzz);
 }
 
+/* A segment whose numbers lie about those that a connection is at, so that lwIP takes it seriously:
+ * out of order, beyond the window, acknowledging part of what is out. */
+struct near {
+	uint8_t flags, ahead, acked;
+	uint16_t window, len;
+};
+
+static struct near read_near(struct wire_in *in)
+{
+	struct near near;
+
+	near.flags = wire_get_u8(in);
+	near.ahead = wire_get_u8(in);
+	near.acked = wire_get_u8(in);
+	near.window = wire_get_u16(in);
+	near.len = wire_get_u16(in);
+	return near;
+}
+
+/* Small steps, or to a few bytes about the ends of the windows in use. */
+static uint32_t distance(uint8_t code)
+{
+	static const uint32_t marks[] = {0, 1460, 64000, 65535, 131072, 262144, 524288, 0xffffff00};
+
+	return marks[code >> 5] + (code & 31) - (code >> 5 ? 16 : 0);
+}
+
+static void play_near(struct fuzz *fuzz, uint8_t op, const struct near *near)
+{
+	static const uint8_t mss_and_scale[] = {2, 4, 5, 0xb4, 1, 3, 3, 7};
+	static uint8_t frame[FRAMES_BUF_LEN], payload[65000];
+	const struct packet *last = &fuzz->last;
+	bool syn = near->flags & FLAG_SYN;
+	struct frames_ends ends = {.dst_mac = fuzz->config.mac,
+				   .src_mac = last->dst_mac,
+				   .src = last->dst,
+				   .dst = last->src};
+	struct frames_tcp tcp = {.src_port = last->dst_port,
+				 .dst_port = last->src_port,
+				 .seq = last->ack + distance(near->ahead),
+				 .ack = last->seq + (uint32_t)fuzz->last_len,
+				 .flags = near->flags & 0x3f,
+				 .window = near->window,
+				 .options = mss_and_scale,
+				 .options_len = syn ? sizeof(mss_and_scale) : 0};
+	struct wire_out out = wire_out(frame, sizeof(frame));
+
+	if (last->kind != PACKET_TCP || !addr_is_v4(&last->src))
+		return;
+	tcp.ack += (last->flags & (FLAG_SYN | FLAG_FIN)) != 0;
+	tcp.ack -= near->acked & 128 ? distance(near->acked & 127) : 0;
+	frames_tcp(&out, &ends, &tcp, frames_bytes(payload, near->len % sizeof(payload)));
+	if (!out.bad)
+		play_frame(fuzz, op & 1 ? 8 : 0, frame, wire_len(&out));
+}
+
 static void tear_down(struct fuzz *fuzz)
 {
 	turn(fuzz);
@@ -390,7 +447,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (wire_left(&in)) {
 		uint8_t op = wire_get_u8(&in);
 
-		if (op & 0x80) {
+		if ((op & 0x88) == 0x88) {
+			struct near near = read_near(&in);
+			play_near(&fuzz, op, &near);
+		} else if (op & 0x80) {
 			play_action(&fuzz, op, wire_get_u8(&in));
 		} else {
 			size_t len = wire_get_u16(&in);

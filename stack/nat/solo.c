@@ -21,6 +21,7 @@ _Static_assert(TCP_TMR_INTERVAL == SOLO_TICK_MS, "one fast timer call per tick")
 _Static_assert(TCP_SLOW_INTERVAL == 2 * SOLO_TICK_MS, "one slow timer call per two ticks");
 
 #define WINDOW_UNSCALED_MAX 65535u
+#define AHEAD_OVERHEAD 256u /* bytes: a pbuf, a header and a tcp_seg */
 
 struct solo_engine {
 	struct netif netif;
@@ -609,6 +610,16 @@ uint32_t solo_lastack(const struct solo *solo)
 uint32_t solo_snd_nxt(const struct solo *solo)
 {
 	return solo->active ? solo->active->snd_nxt : 0;
+}
+
+uint32_t solo_ahead_cost(const struct solo *solo)
+{
+	const struct tcp_seg *seg = solo->active ? solo->active->ooseq : NULL;
+	uint32_t cost = 0;
+
+	for (; seg; seg = seg->next)
+		cost += seg->len + AHEAD_OVERHEAD;
+	return cost;
 }
 
 bool solo_is_retransmitting(const struct solo *solo)

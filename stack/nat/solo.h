@@ -102,6 +102,8 @@ uint32_t solo_lastack(const struct solo *solo);     /* first byte the guest has 
 uint32_t solo_snd_nxt(const struct solo *solo);
 bool solo_is_lost_again(const struct solo *solo); /* a retransmission was retransmitted */
 bool solo_is_retransmitting(const struct solo *solo);
+/* What is kept of segments that came out of order: about how many bytes of memory. */
+uint32_t solo_ahead_cost(const struct solo *solo);
 
 /* Timers: a connection that needs them is called every SOLO_TICK_MS. */
 #define SOLO_TICK_MS 25

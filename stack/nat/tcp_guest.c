@@ -86,7 +86,7 @@ static void free_flow(struct nat *nat, struct tcpflow *tf)
 	stop_dialling(tf);
 	leave_time_wait(nat, tf);
 	tcpmerge_drop(tf);
-	guest->queued_to_host -= tf->solo.events.data_len;
+	guest->queued_to_host -= tf->solo.events.data_len + tf->ahead_cost;
 	if (tf->solo.events.data_head)
 		pbuf_free(tf->solo.events.data_head);
 	tcpflow_free_blocks(nat, tf);
@@ -189,7 +189,11 @@ void tcpflow_update_ticking(struct nat *nat, struct tcpflow *tf)
 void tcpflow_after_lwip(struct nat *nat, struct tcpflow *tf)
 {
 	uint32_t acked = tf->solo.events.acked;
+	uint32_t ahead_cost = solo_ahead_cost(&tf->solo);
 
+	tf->flow.guest->queued_to_host += ahead_cost;
+	tf->flow.guest->queued_to_host -= tf->ahead_cost;
+	tf->ahead_cost = ahead_cost;
 	tf->solo.events.acked = 0;
 	if (tf->solo.events.established && tf->state == TCPFLOW_OPENING) {
 		tf->state = TCPFLOW_OPEN;
@@ -493,6 +497,11 @@ static void feed(struct nat *nat, struct tcpflow *tf, const struct tcp_segment *
 	uint32_t had = tf->solo.events.data_len;
 
 	if (data && solo_rcv_nxt(&tf->solo) != header->seq) {
+		if (tf->flow.guest->queued_to_host >= nat->config.limits.guest_to_host_bytes_max) {
+			nat->counters.dropped_memory++;
+			pbuf_free(data);
+			return;
+		}
 		uint16_t len = data->tot_len;
 		data = tcpmerge_copy(data);
 		for (struct pbuf *p = data; p; p = p->next) {

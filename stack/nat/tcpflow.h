@@ -50,6 +50,7 @@ struct tcpflow {
 	/* guest to host */
 	uint32_t window;       /* bytes we let the guest have in flight towards us */
 	uint32_t window_taken; /* of them taken by the host since 'window' last grew */
+	uint32_t ahead_cost;   /* bytes kept out of order, as counted in guest->queued_to_host */
 	struct pbuf *kept;     /* the last copy in solo.events' data, or NULL; with this ... */
 	uint16_t kept_room;    /* ... much room behind its bytes */
 

@@ -220,6 +220,30 @@ START_TEST(test_single_bytes_for_a_host_that_stalls_are_kept_together)
 }
 END_TEST
 
+START_TEST(test_what_comes_out_of_order_counts_as_memory_of_the_guest)
+{
+	struct sim_tcp *tcp[40];
+	struct bed bed;
+
+	bed_init(&bed);
+	bed.config.limits.guest_to_host_bytes_max = 1 << 20;
+	bed_start(&bed);
+	bed_add_guest(&bed, 0);
+	for (unsigned i = 0; i < 40; i++)
+		tcp[i] = bed_connect(&bed, 0, (uint16_t)(40000 + i), AWAY, 80);
+	bed.guests[0].deaf = true;
+	bed.faults_expected = true;
+	for (unsigned i = 0; i < 40; i++) {
+		tcp[i]->mute = tcp[i]->no_timer = true;
+		send_raw(&bed, tcp[i], &(struct raw){.offset = 1, .len = 60000, .window = 999});
+	}
+	ck_assert_uint_ge(nat_counters(bed.nat)->dropped_memory, 22);
+	send_raw(&bed, tcp[0], &(struct raw){.len = 1, .window = 999});
+	ck_assert_uint_eq(fake_host_handle(&bed.host, 0)->written, 60001);
+	bed_finish(&bed);
+}
+END_TEST
+
 int main(void)
 {
 	return SUITE_RUN("nat_hostile", test_segment_ahead_that_overruns_the_window_is_cut,
@@ -227,5 +251,6 @@ int main(void)
 			 test_window_filled_across_a_fin_that_came_ahead,
 			 test_probe_of_a_closed_window_may_be_the_last_byte_there_is,
 			 test_window_that_shrinks_after_losses_cuts_large_segments,
-			 test_single_bytes_for_a_host_that_stalls_are_kept_together);
+			 test_single_bytes_for_a_host_that_stalls_are_kept_together,
+			 test_what_comes_out_of_order_counts_as_memory_of_the_guest);
 }

@@ -12,8 +12,8 @@
 struct host_resolver;
 
 struct host_resolver_config {
-	const struct endpoint
-	    *upstreams; /* --dns-upstream; none: resolv.conf is read and followed */
+	/* --dns-upstream; none: resolv.conf is read and followed */
+	const struct endpoint *upstreams;
 	unsigned upstreams_n;
 	const char *resolv_conf; /* NULL: /etc/resolv.conf */
 	uint16_t port;           /* of the servers named there; 0: 53 */

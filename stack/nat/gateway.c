@@ -14,8 +14,7 @@
 #define FLOWS_WITHOUT_HANDLE_MAX                                                                   \
 	16384u /* TIME_WAIT and the like, beside those the descriptors limit */
 
-/* ---- flows: limits and book-keeping shared by all kinds -----------------------------------------
- */
+/* ---- flows: limits and book-keeping shared by all kinds ------------------------------------- */
 
 int nat_flow_add(struct nat *nat, struct guest *guest, struct flow *flow)
 {
@@ -77,8 +76,7 @@ struct nat_limits nat_limits_default(uint64_t nofile)
 	};
 }
 
-/* ---- making and freeing -------------------------------------------------------------------------
- */
+/* ---- making and freeing --------------------------------------------------------------------- */
 
 static bool config_ok(const struct nat_config *config)
 {
@@ -206,8 +204,7 @@ void nat_port_remove(struct nat *nat, struct port *port)
 	free(guest);
 }
 
-/* ---- frames from guests -------------------------------------------------------------------------
- */
+/* ---- frames from guests --------------------------------------------------------------------- */
 
 void nat_learn(struct nat *nat, const struct addr *addr, const struct mac *mac, struct guest *guest)
 {
@@ -304,8 +301,7 @@ void nat_input(struct nat *nat, struct port *from, const struct frame *frame)
 		input_ip(nat, guest, &packet);
 }
 
-/* ---- turns --------------------------------------------------------------------------------------
- */
+/* ---- turns ---------------------------------------------------------------------------------- */
 
 void nat_set_time(struct nat *nat, uint64_t now_ms)
 {
@@ -392,8 +388,7 @@ void nat_tick(struct nat *nat, uint64_t now_ms)
 	dgflow_run(nat);
 }
 
-/* ---- questions ----------------------------------------------------------------------------------
- */
+/* ---- questions ------------------------------------------------------------------------------ */
 
 int nat_tcp_service_add(struct nat *nat, uint16_t port, bool dns_only, unsigned service)
 {

@@ -34,8 +34,7 @@ enum host_datagram_kind {
  * call for any handle. */
 struct host_datagram {
 	enum host_datagram_kind kind;
-	struct endpoint
-	    peer; /* DATA: who sent it; ERROR: where the datagram that failed was going */
+	struct endpoint peer; /* DATA: who sent it; ERROR: where what failed was going */
 	const uint8_t *bytes; /* DATA: payload (ping: the ICMP message); ERROR: start of the payload
 				 that failed, maybe 0 bytes */
 	size_t len;

@@ -53,8 +53,7 @@ void iplwip_fini(struct nat *nat)
 	nat->udp_pcb = NULL;
 }
 
-/* ---- reassembly ---------------------------------------------------------------------------------
- */
+/* ---- reassembly ----------------------------------------------------------------------------- */
 
 bool iplwip_reassembly_pending(const struct nat *nat)
 {
@@ -100,8 +99,7 @@ bool iplwip_reassemble(struct nat *nat, const struct packet *fragment, struct pa
 	return true;
 }
 
-/* ---- datagrams ----------------------------------------------------------------------------------
- */
+/* ---- datagrams ------------------------------------------------------------------------------ */
 
 void iplwip_udp_input(struct nat *nat, const struct packet *packet,
 		      const struct udp_datagram *datagram, iplwip_deliver *deliver, void *ctx)

@@ -38,8 +38,7 @@ struct solo_engine {
 static bool lwip_is_set_up;
 static uint8_t timer_calls;
 
-/* ---- lwIP's lists: empty outside enter and leave ------------------------------------------------
- */
+/* ---- lwIP's lists: empty outside enter and leave -------------------------------------------- */
 
 /* MTU 0 means "never fragment": super-segments pass ip4_output_if() whole. During the handshake
  * lwIP computes the MSS it announces from the true MTU. */
@@ -64,8 +63,7 @@ static void leave(struct solo *solo)
 	tcp_listen_pcbs.listen_pcbs = NULL;
 }
 
-/* ---- output: everything lwIP sends goes to one function -----------------------------------------
- */
+/* ---- output: everything lwIP sends goes to one function ------------------------------------- */
 
 static err_t output4(struct netif *netif, struct pbuf *packet, const ip4_addr_t *to)
 {
@@ -97,8 +95,7 @@ static err_t netif_no_input(struct pbuf *packet, struct netif *netif)
 	return ERR_OK;
 }
 
-/* ---- callbacks: they only record ----------------------------------------------------------------
- */
+/* ---- callbacks: they only record ------------------------------------------------------------ */
 
 static void window_init(struct tcp_pcb *pcb, uint32_t window)
 {
@@ -182,8 +179,7 @@ static void register_callbacks(struct tcp_pcb *pcb, struct solo_events *events)
 	tcp_err(pcb, on_end);
 }
 
-/* ---- the engine ---------------------------------------------------------------------------------
- */
+/* ---- the engine ----------------------------------------------------------------------------- */
 
 /* One listener serves every destination: it is never bound, its port is set for each SYN. */
 static struct tcp_pcb *new_listener(struct netif *netif)
@@ -242,8 +238,7 @@ struct netif *solo_netif(struct solo_engine *engine)
 	return &engine->netif;
 }
 
-/* ---- input --------------------------------------------------------------------------------------
- */
+/* ---- input ---------------------------------------------------------------------------------- */
 
 /* What lwIP's IP input would have left behind for tcp_input(). */
 static void set_current_packet(struct solo_engine *engine, const ip_addr_t *src,
@@ -583,8 +578,7 @@ void solo_abort(struct solo_engine *engine, struct solo *solo, bool silent)
 	leave(solo);
 }
 
-/* ---- questions ----------------------------------------------------------------------------------
- */
+/* ---- questions ------------------------------------------------------------------------------ */
 
 bool solo_is_empty(const struct solo *solo)
 {
@@ -633,8 +627,7 @@ bool solo_is_lost_again(const struct solo *solo)
 	return solo->active && solo->active->nrtx > 1;
 }
 
-/* ---- timers -------------------------------------------------------------------------------------
- */
+/* ---- timers --------------------------------------------------------------------------------- */
 
 static bool needs_fast(const struct tcp_pcb *pcb)
 {

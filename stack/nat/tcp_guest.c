@@ -15,11 +15,10 @@
 #define MSS_DEFAULT 536u /* RFC 9293 section 3.7.1 */
 #define MSS_MIN 88u /* below that a header costs more than its data; passt died of 0, 1 and 2 */
 #define TIME_WAIT_MAX 4096u /* connections remembered after their end */
-#define TICKS_AT_ONCE_MAX                                                                          \
-	40u /* after a long sleep of the process: a second's worth, then go on from now */
+/* After a long sleep of the process: a second's worth, then go on from now. */
+#define TICKS_AT_ONCE_MAX 40u
 
-/* ---- flows come and go --------------------------------------------------------------------------
- */
+/* ---- flows come and go ---------------------------------------------------------------------- */
 
 void tcpflow_output_to(struct nat *nat, struct tcpflow *tf)
 {
@@ -124,8 +123,7 @@ void tcpflow_kill(struct nat *nat, struct tcpflow *tf, bool silent)
 	tcpflow_end(nat, tf, true);
 }
 
-/* ---- after any call into lwIP -------------------------------------------------------------------
- */
+/* ---- after any call into lwIP --------------------------------------------------------------- */
 
 static void enter_time_wait(struct nat *nat, struct tcpflow *tf)
 {
@@ -134,12 +132,11 @@ static void enter_time_wait(struct nat *nat, struct tcpflow *tf)
 	list_append(&nat->time_wait, &tf->wait_link);
 	if (++nat->time_wait_n > TIME_WAIT_MAX) {
 		struct tcpflow *oldest = list_entry(nat->time_wait.next, struct tcpflow, wait_link);
+		/* One whose slow host peer still takes bytes stays. */
 		if (oldest->flow.handle < 0)
 			tcpflow_kill(nat, oldest, true);
 		else
-			list_append(
-			    &nat->time_wait,
-			    &oldest->wait_link); /* a slow host peer still takes its bytes */
+			list_append(&nat->time_wait, &oldest->wait_link);
 	}
 }
 
@@ -217,8 +214,7 @@ void tcpflow_after_lwip(struct nat *nat, struct tcpflow *tf)
 	tcpflow_mark(nat, tf);
 }
 
-/* ---- connections that guests open ---------------------------------------------------------------
- */
+/* ---- connections that guests open ----------------------------------------------------------- */
 
 /* Between what leaves room for data and what the link carries. */
 static uint16_t clamp_mss(const struct nat *nat, uint16_t mss, bool v6)
@@ -436,8 +432,7 @@ static void begin_outbound(struct nat *nat, struct guest *guest, const struct pa
 	}
 }
 
-/* ---- connections into guests --------------------------------------------------------------------
- */
+/* ---- connections into guests ---------------------------------------------------------------- */
 
 /* The guest sees a local host peer as the gateway: two of those may have the same port. Any free
  * one will do. */
@@ -486,8 +481,7 @@ int tcpflow_open_inbound(struct nat *nat, struct guest *guest, const struct mac 
 	return 0;
 }
 
-/* ---- segments -----------------------------------------------------------------------------------
- */
+/* ---- segments ------------------------------------------------------------------------------- */
 
 /* lwIP keeps an out-of-order segment for as long as it takes: it must not hold a whole read buffer.
  */
@@ -664,8 +658,7 @@ void tcpflow_input(struct nat *nat, struct guest *guest, const struct packet *pa
 	}
 }
 
-/* ---- turns and ticks ----------------------------------------------------------------------------
- */
+/* ---- turns and ticks ------------------------------------------------------------------------ */
 
 void tcpflow_host_event(struct nat *nat, struct tcpflow *tf, unsigned events)
 {

@@ -16,8 +16,7 @@
 #define SUPER_LEN_MAX 65000u   /* segments given to lwIP: header and all within 16 bits */
 #define SUPER_WORTH_MSS 30000u /* from this MSS on a frame is large enough by itself */
 
-/* ---- guest to host ------------------------------------------------------------------------------
- */
+/* ---- guest to host -------------------------------------------------------------------------- */
 
 static unsigned gather(const struct pbuf *chain, struct iovec *pieces, size_t *ret_len)
 {
@@ -153,8 +152,7 @@ static int relay_to_host(struct nat *nat, struct tcpflow *tf)
 	return 0;
 }
 
-/* ---- host to guest ------------------------------------------------------------------------------
- */
+/* ---- host to guest -------------------------------------------------------------------------- */
 
 static void release_block(struct nat *nat, struct tcpflow *tf, struct block *block)
 {
@@ -358,8 +356,7 @@ static int relay_from_host(struct nat *nat, struct tcpflow *tf)
 	return 0;
 }
 
-/* ---- a flow's turn ------------------------------------------------------------------------------
- */
+/* ---- a flow's turn -------------------------------------------------------------------------- */
 
 /* lwIP has no pcb any more. What the guest had sent before a proper end still goes to the host. */
 static void relay_after_end(struct nat *nat, struct tcpflow *tf)

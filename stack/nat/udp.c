@@ -17,8 +17,7 @@ static bool is_question_and_answer(uint16_t port)
 	return port == PORT_DNS || port == PORT_NTP;
 }
 
-/* ---- services -----------------------------------------------------------------------------------
- */
+/* ---- services ------------------------------------------------------------------------------- */
 
 static bool is_for_services(const struct nat *nat, const struct addr *dst)
 {
@@ -76,8 +75,7 @@ void nat_udp_send(struct nat *nat, const struct nat_udp_reply *reply, const uint
 	reply->port->ops->flush(reply->port); /* the payload is the caller's again when we return */
 }
 
-/* ---- guest to host ------------------------------------------------------------------------------
- */
+/* ---- guest to host -------------------------------------------------------------------------- */
 
 struct sending {
 	struct nat *nat;
@@ -220,8 +218,7 @@ void udp_flow_input(struct nat *nat, struct guest *guest, const struct packet *p
 	route(nat, guest, packet, &datagram);
 }
 
-/* ---- host to guest ------------------------------------------------------------------------------
- */
+/* ---- host to guest -------------------------------------------------------------------------- */
 
 static void pass_error(struct nat *nat, struct dgflow *dg, const struct host_datagram *error)
 {

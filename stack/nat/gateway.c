@@ -11,17 +11,29 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define FLOWS_WITHOUT_HANDLE_PER_GUEST_MAX 8192u
 #define FLOWS_WITHOUT_HANDLE_MAX                                                                   \
 	16384u /* TIME_WAIT and the like, beside those the descriptors limit */
 
 /* ---- flows: limits and book-keeping shared by all kinds ------------------------------------- */
+
+/* Connections whose host side is done and whose guest does not let go. */
+static uint32_t flows_without_handle(const struct guest *guest)
+{
+	uint32_t flows_n = 0;
+
+	for (int kind = 0; kind < FLOW_KINDS; kind++)
+		flows_n += guest->flows_n[kind];
+	return flows_n > guest->handles_n ? flows_n - guest->handles_n : 0;
+}
 
 int nat_flow_add(struct nat *nat, struct guest *guest, struct flow *flow)
 {
 	int err;
 
 	if (nat->handles_n >= nat->config.limits.flows_max ||
-	    guest->handles_n >= nat->config.limits.flows_per_guest_max) {
+	    guest->handles_n >= nat->config.limits.flows_per_guest_max ||
+	    flows_without_handle(guest) >= FLOWS_WITHOUT_HANDLE_PER_GUEST_MAX) {
 		nat->counters.dropped_limit++;
 		return -ENOSPC;
 	}
@@ -172,6 +184,7 @@ int nat_port_add(struct nat *nat, struct port *port)
 	list_init(&guest->connecting);
 	list_init(&guest->stalled);
 	list_init(&guest->stalled_datagrams);
+	list_init(&guest->paused);
 	list_init(&guest->link);
 	list_append(&nat->guests, &guest->link);
 	port->nat_data = guest;

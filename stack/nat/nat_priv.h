@@ -30,6 +30,8 @@ struct guest {
 	struct list connecting; /* struct tcpflow.connecting_link, oldest first */
 	uint32_t connecting_n;
 	struct list stalled; /* struct tcpflow.work_link: wait for the port to take frames */
+	struct list paused;  /* struct tcpflow.tick_link: their timers stand still while the port is
+				blocked */
 	struct list stalled_datagrams; /* struct dgflow.work_link, likewise */
 	size_t queued_to_host;         /* bytes received and not yet taken by host peers */
 	size_t held_for_guest; /* capacity of the blocks that wait for its acknowledgements */

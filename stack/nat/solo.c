@@ -647,6 +647,12 @@ bool solo_needs_ticks(const struct solo *solo)
 	       (solo->active && (needs_fast(solo->active) || needs_slow(solo->active)));
 }
 
+void solo_forget_rtt(struct solo *solo)
+{
+	if (solo->active)
+		solo->active->rttest = 0;
+}
+
 void solo_ticks_advance(struct solo_engine *engine)
 {
 	engine->slow_turn = !engine->slow_turn;

@@ -108,6 +108,8 @@ uint32_t solo_ahead_cost(const struct solo *solo);
 /* Timers: a connection that needs them is called every SOLO_TICK_MS. */
 #define SOLO_TICK_MS 25
 bool solo_needs_ticks(const struct solo *solo);
+/* The round trip being timed is worth nothing: the connection stood still meanwhile. */
+void solo_forget_rtt(struct solo *solo);
 void solo_ticks_advance(
     struct solo_engine *engine); /* once per tick, before the connections' calls */
 bool solo_tick(struct solo_engine *engine, struct solo *solo); /* whether lwIP was called */

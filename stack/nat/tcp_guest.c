@@ -691,7 +691,24 @@ void tcpflow_run(struct nat *nat)
 
 void tcpflow_port_writable(struct nat *nat, struct guest *guest)
 {
+	struct list *link;
+
 	list_splice(&nat->dirty, &guest->stalled);
+	if (list_is_empty(&guest->paused))
+		return;
+	for (link = guest->paused.next; link != &guest->paused; link = link->next)
+		solo_forget_rtt(&list_entry(link, struct tcpflow, tick_link)->solo);
+	if (list_is_empty(&nat->ticking))
+		nat->tick_ms = nat->now_ms;
+	list_splice(&nat->ticking, &guest->paused);
+}
+
+/* A guest that is stopped loses nothing and answers nothing: its connections wait for it. */
+static struct list *timers_of(struct nat *nat, struct tcpflow *tf)
+{
+	struct guest *guest = tf->flow.guest;
+
+	return guest->port->blocked && tf->solo.active ? &guest->paused : &nat->ticking;
 }
 
 void tcpflow_tick(struct nat *nat)
@@ -709,10 +726,10 @@ void tcpflow_tick(struct nat *nat)
 		list_splice(&due, &nat->ticking);
 		while (!list_is_empty(&due)) {
 			struct tcpflow *tf = list_entry(due.next, struct tcpflow, tick_link);
-			list_append(&nat->ticking, &tf->tick_link);
-			/* A guest that is stopped loses nothing and answers nothing: its flows wait
-			 * for it. */
-			if (tf->flow.guest->port->blocked)
+			struct list *timers = timers_of(nat, tf);
+
+			list_append(timers, &tf->tick_link);
+			if (timers != &nat->ticking)
 				continue;
 			tcpflow_output_to(nat, tf);
 			if (solo_tick(nat->engine, &tf->solo))

@@ -77,7 +77,7 @@ static bool make_room(struct tcpflow *tf, struct pbuf **link, uint16_t len)
 	uint16_t cap = len > KEPT_LEN_MIN ? len : KEPT_LEN_MIN;
 	struct pbuf *kept;
 
-	if (len <= tf->kept_room)
+	if (tf->kept && len <= tf->kept_room)
 		return true;
 	kept = pbuf_alloc(PBUF_RAW, cap, PBUF_RAM);
 	if (!kept)

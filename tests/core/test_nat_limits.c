@@ -323,6 +323,31 @@ START_TEST(test_blocked_port_resumes_where_it_stopped)
 }
 END_TEST
 
+/* A virtual machine that is paused, for a minute or a weekend. */
+START_TEST(test_paused_guest_costs_no_wake_ups_and_goes_on_afterwards)
+{
+	struct sim_tcp *tcp;
+	struct bed bed;
+
+	bed_simple(&bed);
+	tcp = bed_connect(&bed, 0, 40000, AWAY, 80);
+	fake_host_handle(&bed.host, 0)->send_total = MIB;
+	bed.guests[0].deaf = true;
+	bed.guests[0].port.blocked_at = 1;
+	fake_host_kick(&bed.host, 0);
+	bed_advance(&bed, 100);
+	ck_assert(bed.guests[0].port.port.blocked);
+	ck_assert_uint_eq(nat_next_ms(bed.nat, bed.now_ms), UINT64_MAX);
+	bed_advance(&bed, 3600000);
+	ck_assert_int_eq(tcp->state, SIM_OPEN);
+	ck_assert_uint_eq(nat_flow_count(bed.nat), 1);
+	bed.guests[0].deaf = false;
+	bed.guests[0].port.blocked_at = 0;
+	BED_UNTIL(&bed, tcp->received == MIB);
+	bed_finish(&bed);
+}
+END_TEST
+
 START_TEST(test_port_that_drops_is_backed_off_from)
 {
 	struct sim_tcp *tcp;
@@ -563,6 +588,7 @@ int main(void)
 	    test_inbound_beyond_the_limit_is_reset, test_oldest_dial_gives_way_to_the_newest,
 	    test_fifty_thousand_flows_are_never_on_a_list_together,
 	    test_guest_that_reads_nothing_costs_a_bounded_amount,
+	    test_paused_guest_costs_no_wake_ups_and_goes_on_afterwards,
 	    test_blocked_port_resumes_where_it_stopped, test_port_that_drops_is_backed_off_from,
 	    test_retransmission_lost_again_shrinks_to_one_frame,
 	    test_guest_that_acknowledges_nothing_leaves_the_others_their_memory,

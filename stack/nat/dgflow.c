@@ -203,6 +203,15 @@ uint64_t dgflow_next_ms(const struct nat *nat)
 	return next_ms;
 }
 
+void dgflow_send_failed(struct nat *nat, struct guest *guest, const struct packet *packet, int err)
+{
+	int code = icmp_code_of_errno(err);
+
+	nat->counters.dropped_host_send++;
+	if (code >= 0)
+		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, (uint8_t)code);
+}
+
 /* The IP header the guest's packet had, near enough to be recognised: addresses, protocol, length.
  */
 static void put_quoted_ip(struct wire_out *out, const struct addr *src, const struct addr *dst,

@@ -29,6 +29,9 @@ void dgflow_tick(struct nat *nat);
 uint64_t dgflow_next_ms(const struct nat *nat);
 void dgflow_port_writable(struct nat *nat, struct guest *guest);
 
+/* The host did not take what 'packet' held: the guest is told why, unless it was a full queue. */
+void dgflow_send_failed(struct nat *nat, struct guest *guest, const struct packet *packet, int err);
+
 /* udp.c */
 void udp_flow_input(struct nat *nat, struct guest *guest, const struct packet *packet);
 void udp_flow_received(struct nat *nat, struct dgflow *dg, const struct host_datagram *datagram);

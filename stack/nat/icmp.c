@@ -6,6 +6,8 @@
 #include "stack/nat/ip_lwip.h"
 #include "stack/nat/policy.h"
 
+#include <errno.h>
+
 #define ERRORS_PER_SECOND 100u
 #define QUOTE_MAX (576 - 28) /* RFC 1812 section 4.3.2.3: as much as fits in 576 bytes */
 #define ONE_FRAME_MAX 2048   /* messages up to this are copied into one frame */
@@ -117,6 +119,40 @@ void icmp_answer_error(struct nat *nat, struct guest *guest, const struct packet
 		icmp_send_error(nat, guest, &error);
 }
 
+int icmp_code_of_errno(int err)
+{
+	switch (err) {
+	case -ENETUNREACH:
+	case -ENETDOWN:
+		return ICMP4_NET;
+	case -EHOSTUNREACH:
+	case -EHOSTDOWN:
+		return ICMP4_HOST;
+	case -EACCES:
+	case -EPERM:
+		return ICMP4_ADMIN_PROHIBITED;
+	default:
+		return -1;
+	}
+}
+
+void icmp_answer_policy(struct nat *nat, struct guest *guest, const struct packet *packet,
+			enum policy_verdict verdict, uint8_t gateway_code)
+{
+	uint8_t code = ICMP4_ADMIN_PROHIBITED;
+
+	if (verdict == POLICY_DROP) {
+		nat->counters.dropped_address++;
+		return;
+	}
+	if (verdict == POLICY_GATEWAY)
+		code = gateway_code;
+	else if (verdict == POLICY_UNREACHABLE)
+		code = ICMP4_HOST;
+	nat->counters.dropped_policy++;
+	icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, code);
+}
+
 static void answer_echo(struct nat *nat, struct guest *guest, const struct packet *packet)
 {
 	struct icmp_message message = {
@@ -138,24 +174,12 @@ static void route_echo(struct nat *nat, struct guest *guest, const struct packet
 {
 	struct endpoint to = {packet->dst, 0};
 	struct endpoint host;
+	enum policy_verdict verdict = policy_outbound(&nat->config, &to, &host);
 
-	switch (policy_outbound(&nat->config, &to, &host)) {
-	case POLICY_HOST:
+	if (verdict == POLICY_HOST)
 		ping_request(nat, guest, packet);
-		break;
-	case POLICY_GATEWAY:
-	case POLICY_FORBIDDEN:
-		nat->counters.dropped_policy++;
-		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_ADMIN_PROHIBITED);
-		break;
-	case POLICY_UNREACHABLE:
-		nat->counters.dropped_policy++;
-		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_HOST);
-		break;
-	case POLICY_DROP:
-		nat->counters.dropped_address++;
-		break;
-	}
+	else
+		icmp_answer_policy(nat, guest, packet, verdict, ICMP4_ADMIN_PROHIBITED);
 }
 
 void icmp_input(struct nat *nat, struct guest *guest, const struct packet *packet)

@@ -3,6 +3,7 @@
 #define LWNAT_NAT_ICMP_H
 
 #include "stack/nat/nat_priv.h"
+#include "stack/nat/policy.h"
 
 enum icmp4_type {
 	ICMP4_ECHO_REPLY = 0,
@@ -36,6 +37,13 @@ void icmp_send_error(struct nat *nat, struct guest *guest, const struct icmp_err
 /* The same about 'packet', which has just arrived, in the gateway's name. */
 void icmp_answer_error(struct nat *nat, struct guest *guest, const struct packet *packet,
 		       uint8_t type, uint8_t code);
+/* What the guest is told when a socket answers 'err' (negative errno) to its packet: the code of an
+ * ICMP unreachable, or -1 when nothing is to be said. */
+int icmp_code_of_errno(int err);
+/* Answers, and counts, a packet that policy does not let out; 'gateway_code' is for one to the
+ * gateway itself. */
+void icmp_answer_policy(struct nat *nat, struct guest *guest, const struct packet *packet,
+			enum policy_verdict verdict, uint8_t gateway_code);
 /* ICMP from a guest: echo to the gateway is answered here, echo to others goes to ping.c, errors
  * are dropped. */
 void icmp_input(struct nat *nat, struct guest *guest, const struct packet *packet);

@@ -21,17 +21,6 @@ static void forbidden(struct nat *nat, struct guest *guest, const struct packet 
 	icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_ADMIN_PROHIBITED);
 }
 
-static void send_failed(struct nat *nat, struct guest *guest, const struct packet *packet, int err)
-{
-	nat->counters.dropped_host_send++;
-	if (err == -ENETUNREACH || err == -ENETDOWN)
-		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_NET);
-	else if (err == -EHOSTUNREACH || err == -EHOSTDOWN)
-		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_HOST);
-	else if (err == -EACCES || err == -EPERM)
-		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_ADMIN_PROHIBITED);
-}
-
 static struct dgflow *find_or_open(struct nat *nat, struct guest *guest,
 				   const struct packet *packet, uint16_t identifier, int *ret_err)
 {
@@ -79,7 +68,7 @@ void ping_request(struct nat *nat, struct guest *guest, const struct packet *pac
 	if (err == 0)
 		nat->counters.ping_to_host++;
 	else
-		send_failed(nat, guest, packet, err);
+		dgflow_send_failed(nat, guest, packet, err);
 }
 
 void ping_received(struct nat *nat, struct dgflow *dg, const struct host_datagram *datagram)

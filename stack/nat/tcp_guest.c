@@ -276,31 +276,16 @@ static void send_unreachable(struct nat *nat, struct tcpflow *tf, uint8_t code)
 /* The host could not connect: tell the guest what the host was told. Frees the flow. */
 static void dial_failed(struct nat *nat, struct tcpflow *tf, int err)
 {
-	bool v4 = addr_is_v4(&tf->flow.key.guest.addr);
+	int code = addr_is_v4(&tf->flow.key.guest.addr) ? icmp_code_of_errno(err) : -1;
 
-	switch (v4 ? err : -ECONNREFUSED) {
-	case -ENETUNREACH:
-	case -ENETDOWN:
+	if (code >= 0) {
 		nat->counters.tcp_unreachable++;
-		send_unreachable(nat, tf, ICMP4_NET);
-		break;
-	case -EHOSTUNREACH:
-	case -EHOSTDOWN:
-		nat->counters.tcp_unreachable++;
-		send_unreachable(nat, tf, ICMP4_HOST);
-		break;
-	case -EACCES:
-	case -EPERM:
-		nat->counters.tcp_unreachable++;
-		send_unreachable(nat, tf, ICMP4_ADMIN_PROHIBITED);
-		break;
-	case -ETIMEDOUT:
-		nat->counters.tcp_timed_out++;
-		break;
-	default:
+		send_unreachable(nat, tf, (uint8_t)code);
+	} else if (err == -ETIMEDOUT) {
+		nat->counters.tcp_timed_out++; /* the guest has long been told by its own timer */
+	} else {
 		nat->counters.tcp_refused++;
 		refuse_syn(nat, tf->flow.guest, &tf->mac, &tf->flow.key, &tf->syn->segment);
-		break;
 	}
 	tcpflow_end(nat, tf, true);
 }

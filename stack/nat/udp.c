@@ -94,28 +94,6 @@ static void deliver(void *ctx, const struct iovec *pieces, unsigned pieces_n)
 						  &sending->to, sending->ttl, pieces, pieces_n);
 }
 
-static void answer_send_error(struct nat *nat, struct guest *guest, const struct packet *packet,
-			      int err)
-{
-	nat->counters.dropped_host_send++;
-	switch (err) {
-	case -ENETUNREACH:
-	case -ENETDOWN:
-		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_NET);
-		break;
-	case -EHOSTUNREACH:
-	case -EHOSTDOWN:
-		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_HOST);
-		break;
-	case -EACCES:
-	case -EPERM:
-		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_ADMIN_PROHIBITED);
-		break;
-	default: /* no room for it now: UDP may lose it */
-		break;
-	}
-}
-
 /* The mapping for a guest's datagram: the one made by a forward's peer if this answers that peer,
  * else the guest port's own. */
 static struct dgflow *mapping(struct nat *nat, struct guest *guest, const struct endpoint *from,
@@ -160,7 +138,7 @@ static void send_to_host(struct nat *nat, struct guest *guest, const struct pack
 	if (sending.err == 0)
 		nat->counters.udp_to_host++;
 	else
-		answer_send_error(nat, guest, packet, sending.err);
+		dgflow_send_failed(nat, guest, packet, sending.err);
 }
 
 static void route(struct nat *nat, struct guest *guest, const struct packet *packet,
@@ -175,29 +153,12 @@ static void route(struct nat *nat, struct guest *guest, const struct packet *pac
 	/* The answer to a forward's peer may leave whatever else is forbidden. */
 	if (verdict != POLICY_HOST && nat->inbound_udp_n && flow_find(nat->flows, &answer))
 		verdict = POLICY_HOST;
-	switch (verdict) {
-	case POLICY_HOST:
-		if (packet->ttl <= 1 && !policy_is_gateway(&nat->config, &packet->dst))
-			icmp_answer_error(nat, guest, packet, ICMP4_TIME_EXCEEDED, 0);
-		else
-			send_to_host(nat, guest, packet, datagram, &host);
-		break;
-	case POLICY_GATEWAY:
-		nat->counters.dropped_policy++;
-		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_PORT);
-		break;
-	case POLICY_FORBIDDEN:
-		nat->counters.dropped_policy++;
-		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_ADMIN_PROHIBITED);
-		break;
-	case POLICY_UNREACHABLE:
-		nat->counters.dropped_policy++;
-		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_HOST);
-		break;
-	case POLICY_DROP:
-		nat->counters.dropped_address++;
-		break;
-	}
+	if (verdict != POLICY_HOST)
+		icmp_answer_policy(nat, guest, packet, verdict, ICMP4_PORT);
+	else if (packet->ttl <= 1 && !policy_is_gateway(&nat->config, &packet->dst))
+		icmp_answer_error(nat, guest, packet, ICMP4_TIME_EXCEEDED, 0);
+	else
+		send_to_host(nat, guest, packet, datagram, &host);
 }
 
 void udp_flow_input(struct nat *nat, struct guest *guest, const struct packet *packet)

@@ -14,7 +14,7 @@ enum policy_verdict {
 	POLICY_DROP,        /* no such destination can exist: say nothing */
 };
 
-/* Whether a guest may use 'src' as its own address (reliability.md: validated once, at the entry).
+/* Whether a guest may use 'src' as its own address.
  */
 bool policy_source_ok(const struct nat_config *config, const struct addr *src);
 /* What becomes of a guest's packet to 'guest_dst'. */

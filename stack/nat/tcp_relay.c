@@ -382,6 +382,7 @@ static void relay_open(struct nat *nat, struct tcpflow *tf)
 	/* A reset from the host peer is passed on even while the guest takes no bytes. */
 	if (tf->host_failed)
 		err = host->tcp_connect_result(nat->config.host_ctx, tf->flow.handle);
+	tf->host_failed = false;
 	if (err == 0)
 		err = relay_to_host(nat, tf);
 	if (err == 0)

@@ -4,7 +4,7 @@
 # Taken from the first of these that has it:
 #   $LWIP_DIR   a tree of your own holding src/core/tcp.c (used in place; only its version is checked)
 #   the cache   ${XDG_CACHE_HOME:-~/.cache}/lwnat, or build/cache where that cannot be written
-#   a mirror    of Debian or Ubuntu: the one this system's apt uses, then Debian's own
+#   a mirror    of Debian or Ubuntu: the one this system's apt uses
 #   upstream    the project's release archive
 #   $LWIP_URL   instead of the last two: an http:, https: or file: URL of either archive
 #
@@ -122,7 +122,7 @@ urls() {
 		echo "$LWIP_URL"
 		return
 	fi
-	for mirror in $(apt_mirrors) http://deb.debian.org/debian; do
+	for mirror in $(apt_mirrors); do
 		case $mirror in
 		*ubuntu*) echo "$mirror/pool/universe/l/lwip/$TARBALL" ;;
 		*) echo "$mirror/pool/main/l/lwip/$TARBALL" ;;

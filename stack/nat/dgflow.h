@@ -35,6 +35,15 @@ void dgflow_send_failed(struct nat *nat, struct guest *guest, const struct packe
 /* udp.c */
 void udp_flow_input(struct nat *nat, struct guest *guest, const struct packet *packet);
 void udp_flow_received(struct nat *nat, struct dgflow *dg, const struct host_datagram *datagram);
+/* To the guest, as from 'from'; the bytes are referred to until the port is flushed. */
+void udp_flow_pass(struct nat *nat, struct dgflow *dg, const struct endpoint *from,
+		   const uint8_t *bytes, size_t len);
+/* udp_inbound.c */
+void udpinbound_neighbour_known(struct nat *nat,
+				const struct addr *addr); /* those that wait for it go on */
+void udpinbound_tick(struct nat *nat);
+uint64_t udpinbound_next_ms(const struct nat *nat);
+void udpinbound_drop_all(struct nat *nat);
 /* ping.c */
 void ping_request(struct nat *nat, struct guest *guest, const struct packet *packet);
 void ping_received(struct nat *nat, struct dgflow *dg, const struct host_datagram *datagram);

@@ -110,6 +110,7 @@ static void init_lists(struct nat *nat)
 	list_init(&nat->merging);
 	list_init(&nat->ticking);
 	list_init(&nat->waiting);
+	list_init(&nat->waiting_datagrams);
 	list_init(&nat->datagrams_dirty);
 	list_init(&nat->age_short);
 	list_init(&nat->age_long);
@@ -159,6 +160,7 @@ void nat_free(struct nat *nat)
 	if (!nat)
 		return;
 	tcpinbound_drop_all(nat);
+	udpinbound_drop_all(nat);
 	while (!list_is_empty(&nat->guests))
 		nat_port_remove(nat, list_entry(nat->guests.next, struct guest, link)->port);
 	iplwip_fini(nat);
@@ -221,8 +223,10 @@ void nat_port_remove(struct nat *nat, struct port *port)
 
 void nat_learn(struct nat *nat, const struct addr *addr, const struct mac *mac, struct guest *guest)
 {
-	if (neighbour_learn(nat->neighbours, addr, mac, guest->port))
-		tcpinbound_neighbour_known(nat, addr);
+	if (!neighbour_learn(nat->neighbours, addr, mac, guest->port))
+		return;
+	tcpinbound_neighbour_known(nat, addr);
+	udpinbound_neighbour_known(nat, addr);
 }
 
 static void input_complete(struct nat *nat, struct guest *guest, const struct packet *packet)
@@ -371,6 +375,7 @@ uint64_t nat_next_ms(const struct nat *nat, uint64_t now_ms)
 	uint64_t next_ms[] = {
 	    tcpflow_next_ms(nat),
 	    tcpinbound_next_ms(nat),
+	    udpinbound_next_ms(nat),
 	    dgflow_next_ms(nat),
 	    iplwip_reassembly_pending(nat) ? nat->reassembly_ms : UINT64_MAX,
 	};
@@ -394,6 +399,7 @@ void nat_tick(struct nat *nat, uint64_t now_ms)
 	settle_blocks(nat);
 	tcpflow_tick(nat);
 	tcpinbound_tick(nat);
+	udpinbound_tick(nat);
 	dgflow_tick(nat);
 	if (iplwip_reassembly_pending(nat) && nat->now_ms >= nat->reassembly_ms)
 		iplwip_reassembly_tick(nat);

@@ -83,6 +83,8 @@ struct nat {
 	struct list ticking; /* struct tcpflow.tick_link: need lwIP's timers */
 	struct list waiting; /* struct inbound.link: neighbour not known yet (tcp_inbound.c) */
 	unsigned waiting_n;
+	struct list waiting_datagrams; /* struct waiting_datagram.link (udp_inbound.c) */
+	unsigned waiting_datagrams_n;
 	struct list datagrams_dirty;                  /* struct dgflow.work_link */
 	struct list age_short, age_long, age_service; /* struct flow.age_link by life time */
 	struct list time_wait;                        /* struct tcpflow.wait_link: oldest first */

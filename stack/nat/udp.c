@@ -2,7 +2,6 @@
 #include "stack/nat/dgflow.h"
 
 #include "stack/base/wire.h"
-#include "stack/nat/arp.h"
 #include "stack/nat/icmp.h"
 #include "stack/nat/ip_lwip.h"
 #include "stack/nat/policy.h"
@@ -194,8 +193,8 @@ static void pass_error(struct nat *nat, struct dgflow *dg, const struct host_dat
 	dgflow_pass_error(nat, dg, error, &out);
 }
 
-static void pass_data(struct nat *nat, struct dgflow *dg, const struct endpoint *from,
-		      const uint8_t *bytes, size_t len)
+void udp_flow_pass(struct nat *nat, struct dgflow *dg, const struct endpoint *from,
+		   const uint8_t *bytes, size_t len)
 {
 	struct iovec payload = {(void *)(uintptr_t)bytes, len};
 
@@ -217,54 +216,5 @@ void udp_flow_received(struct nat *nat, struct dgflow *dg, const struct host_dat
 	from.addr = policy_peer_seen(&nat->config, &from.addr, &dg->flow.key.guest.addr);
 	dg->two_way = true;
 	dgflow_used(nat, dg, is_question_and_answer(from.port));
-	pass_data(nat, dg, &from, datagram->bytes, datagram->len);
-}
-
-void nat_udp_inbound(struct nat *nat, int handle, const struct endpoint *peer,
-		     const struct endpoint *guest, struct iovec payload)
-{
-	struct endpoint seen = {policy_peer_seen(&nat->config, &peer->addr, &guest->addr),
-				peer->port};
-	struct flow_key key;
-	struct dgflow *dg;
-	struct port *port;
-	struct mac mac;
-	int err;
-
-	if (!neighbour_find(nat->neighbours, &guest->addr, &port, &mac)) {
-		arp_ask(nat, &guest->addr); /* the peer will send again */
-		nat->counters.dropped_no_neighbour++;
-		return;
-	}
-	key = flow_key(FLOW_UDP, port->id, guest, &seen);
-	dg = (struct dgflow *)(void *)flow_find(nat->flows, &key);
-	if (!dg || dg->flow.handle != handle) {
-		if (dg)
-			dgflow_end(nat, dg);
-		dg = dgflow_new(nat, port->nat_data, &key, handle, &err);
-	}
-	if (!dg || payload.iov_len > 65507)
-		return;
-	dg->mac = mac;
-	dg->host_peer = *peer;
-	dg->two_way = true;
-	dgflow_used(nat, dg, false);
-	pass_data(nat, dg, &seen, payload.iov_base, payload.iov_len);
-	port->ops->flush(port); /* the payload is the caller's again when we return */
-}
-
-void nat_udp_inbound_closed(struct nat *nat, int handle)
-{
-	for (struct list *g = nat->guests.next; g != &nat->guests; g = g->next) {
-		struct guest *guest = list_entry(g, struct guest, link);
-		struct list *link = guest->flows[FLOW_UDP].next;
-
-		while (link != &guest->flows[FLOW_UDP]) {
-			struct dgflow *dg =
-			    (struct dgflow *)(void *)list_entry(link, struct flow, guest_link);
-			link = link->next;
-			if (dg->borrowed && dg->flow.handle == handle)
-				dgflow_end(nat, dg);
-		}
-	}
+	udp_flow_pass(nat, dg, &from, datagram->bytes, datagram->len);
 }

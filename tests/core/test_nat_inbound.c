@@ -304,6 +304,35 @@ START_TEST(test_syns_that_cross_do_no_harm)
 }
 END_TEST
 
+START_TEST(test_forwarded_datagram_waits_for_a_guest_that_has_never_spoken)
+{
+	struct endpoint guest = {bed_guest_addr(0), 514}, nobody = {bed_guest_addr(3), 514};
+	struct endpoint peer = bed_endpoint(PEER, 7000);
+	struct guestsim_datagram *got;
+	struct guestsim *sim;
+	struct bed bed;
+	int handle;
+
+	sim = bed_simple(&bed);
+	handle = fake_host_listener(&bed.host);
+	nat_udp_inbound(bed.nat, handle, &peer, &guest, frames_bytes("first", 5));
+	for (unsigned i = 0; i < 1000; i++)
+		nat_udp_inbound(bed.nat, handle, &peer, &nobody, frames_bytes("lost", 4));
+	bed_settle(&bed);
+	got = guestsim_udp_pop(sim);
+	ck_assert_ptr_nonnull(got);
+	ck_assert_uint_eq(got->len, 5);
+	ck_assert(endpoint_eq(&got->from, &peer));
+	free(got);
+	bed_advance(&bed, 10000);
+	ck_assert_uint_eq(nat_counters(bed.nat)->dropped_no_neighbour, 1000);
+	nat_udp_inbound(bed.nat, handle, &peer, &nobody, frames_bytes("lost", 4));
+	nat_udp_inbound_closed(bed.nat, handle);
+	fake_host_ops.datagram_close(&bed.host, handle);
+	bed_finish(&bed);
+}
+END_TEST
+
 START_TEST(test_forwarded_datagrams_go_both_ways)
 {
 	static const char *const peers[] = {PEER, "127.0.0.1"};
@@ -413,7 +442,9 @@ int main(void)
 	    test_refused_adoption_closes_the_handle,
 	    test_client_that_speaks_and_closes_before_the_guest_answers_is_heard,
 	    test_client_that_resets_before_the_guest_answers_leaves_nothing,
-	    test_syns_that_cross_do_no_harm, test_forwarded_datagrams_go_both_ways,
+	    test_syns_that_cross_do_no_harm,
+	    test_forwarded_datagram_waits_for_a_guest_that_has_never_spoken,
+	    test_forwarded_datagrams_go_both_ways,
 	    test_forwarded_datagram_finds_a_guest_that_has_never_spoken,
 	    test_large_forwarded_datagram_arrives_whole);
 }

@@ -179,7 +179,6 @@ int nat_port_add(struct nat *nat, struct port *port)
 
 	if (!guest)
 		return -ENOMEM;
-	guest->nat = nat;
 	guest->port = port;
 	for (int kind = 0; kind < FLOW_KINDS; kind++)
 		list_init(&guest->flows[kind]);

@@ -109,17 +109,14 @@ void iplwip_udp_input(struct nat *nat, const struct packet *packet,
 	/* udp_input() only reads: the const goes because pbuf has no place for it. */
 	struct pbuf *p = pbuf_alloc_reference((void *)(uintptr_t)packet->l4,
 					      (u16_t)(datagram->data_len + 8), PBUF_REF);
-	static struct ip6_hdr v6_marker; /* only ever compared with NULL */
+	struct endpoint from = {packet->src, datagram->src_port};
+	struct endpoint to = {packet->dst, datagram->dst_port};
 
 	if (!p) {
 		nat->counters.dropped_memory++;
 		return;
 	}
-	ip_data.current_netif = netif;
-	ip_data.current_input_netif = netif;
-	ip_data.current_ip6_header = packet->v6 ? &v6_marker : NULL;
-	lwip_addr_from(&ip_data.current_iphdr_src, &packet->src);
-	lwip_addr_from(&ip_data.current_iphdr_dest, &packet->dst);
+	solo_set_current_ends(nat->engine, &from, &to);
 	nat->udp_pcb->local_port = datagram->dst_port;
 	nat->udp_pcb->recv_arg = &delivery;
 	udp_pcbs = nat->udp_pcb;

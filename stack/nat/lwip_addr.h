@@ -1,4 +1,4 @@
-/* Our addresses to lwIP's and back. */
+/* Our addresses to lwIP's. */
 #ifndef LWNAT_NAT_LWIP_ADDR_H
 #define LWNAT_NAT_LWIP_ADDR_H
 

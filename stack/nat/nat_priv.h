@@ -14,17 +14,15 @@
 #define NAT_UDP_SERVICES_MAX 16
 #define NAT_TCP_SERVICES_MAX 16
 #define NAT_LINEAR_LEN FRAME_LEN_MAX
-#define NAT_SEQUENCE_MAX UINT64_MAX
 
 struct tcpflow;
 
 /* One attached NIC. Lives from nat_port_add() to nat_port_remove(), hung on port->nat_data. */
 struct guest {
-	struct nat *nat;
 	struct port *port;
 	struct list link; /* in nat->guests */
-	struct list
-	    flows[FLOW_KINDS]; /* struct flow.guest_link; UDP and ping: longest unused first */
+	/* struct flow.guest_link; UDP and ping: longest unused first */
+	struct list flows[FLOW_KINDS];
 	uint32_t flows_n[FLOW_KINDS];
 	uint32_t handles_n;
 	struct list connecting; /* struct tcpflow.connecting_link, oldest first */
@@ -35,8 +33,8 @@ struct guest {
 	struct list stalled_datagrams; /* struct dgflow.work_link, likewise */
 	size_t queued_to_host;         /* bytes received and not yet taken by host peers */
 	size_t held_for_guest; /* capacity of the blocks that wait for its acknowledgements */
-	struct tcpflow
-	    *last_tcp; /* of the latest segment: bulk traffic needs no look-up; may be NULL */
+	/* Of the latest segment: bulk traffic needs no look-up. May be NULL. */
+	struct tcpflow *last_tcp;
 	uint64_t icmp_error_window_ms; /* start of the second in which 'icmp_errors' were sent */
 	uint32_t icmp_errors;
 	struct addr arp_asked; /* the foreign address asked for last (arp.c) */
@@ -60,8 +58,8 @@ struct nat_output {
 	struct guest *guest; /* NULL: drop them */
 	struct mac mac;
 	struct tcpflow *flow; /* whose segments these are, or NULL */
-	struct iovec
-	    lent; /* payload that stays put until the port is flushed; all else is lwIP's */
+	/* Payload that stays put until the port is flushed; all else is lwIP's. */
+	struct iovec lent;
 };
 
 struct nat {

@@ -253,8 +253,8 @@ static void set_current_packet(struct solo_engine *engine, const ip_addr_t *src,
 	ip_data.current_iphdr_dest = *dst;
 }
 
-static void set_current_ends(struct solo_engine *engine, const struct endpoint *guest,
-			     const struct endpoint *peer)
+void solo_set_current_ends(struct solo_engine *engine, const struct endpoint *guest,
+			   const struct endpoint *peer)
 {
 	ip_addr_t src, dst;
 
@@ -318,7 +318,7 @@ void solo_accept(struct solo_engine *engine, struct solo *solo, const struct end
 	listener->callback_arg = &solo->events;
 	listener->next = NULL;
 	tcp_listen_pcbs.listen_pcbs = listener;
-	set_current_ends(engine, guest, peer);
+	solo_set_current_ends(engine, guest, peer);
 	feed(engine, syn, NULL);
 	leave(solo);
 	if (solo->active) {
@@ -444,7 +444,7 @@ void solo_refuse(struct solo_engine *engine, const struct endpoint *guest,
 	plain.mss = 0;
 	plain.has_wscale = false;
 	enter(engine, &none);
-	set_current_ends(engine, guest, peer);
+	solo_set_current_ends(engine, guest, peer);
 	feed(engine, &plain, data);
 	leave(&none);
 }

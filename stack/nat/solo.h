@@ -53,7 +53,11 @@ typedef void solo_output(void *ctx, struct pbuf *packet, bool v6);
 struct solo_engine *solo_engine_new(uint16_t mtu, solo_output *output,
 				    void *ctx); /* NULL: out of memory */
 void solo_engine_free(struct solo_engine *engine);
-struct netif *solo_netif(struct solo_engine *engine); /* for lwip_udp.c */
+struct netif *solo_netif(struct solo_engine *engine); /* for ip_lwip.c */
+/* What lwIP's IP input leaves behind for TCP and UDP input: whom the packet in hand is from and to.
+ * Also for ip_lwip.c. */
+void solo_set_current_ends(struct solo_engine *engine, const struct endpoint *guest,
+			   const struct endpoint *peer);
 
 /* A SYN whose host connection stands: lwIP answers SYN-ACK. On return 'solo' has a pcb, or not (out
  * of memory). events.window must be set. */

@@ -1,0 +1,22 @@
+/* Makes the parts of a network and opens its ways in. app.c says what they call. */
+#ifndef LWNAT_APP_APP_BUILD_H
+#define LWNAT_APP_APP_BUILD_H
+
+#include "stack/app/network.h"
+#include "stack/host/host.h"
+#include "stack/link/stream_uv.h"
+
+struct app_hooks {
+	struct host_config host;
+	struct stream_uv_events stream;
+	void (*frame)(void *ctx, struct port *from, const struct frame *frame); /* lan's */
+	void *ctx;                                                              /* frame's */
+};
+
+/* Both log what fails and return 0 or a negative errno; what has been made stays in 'net'. */
+int app_build(struct network *net, const struct app_hooks *hooks);
+int app_open(struct network *net);
+/* Descriptors of the command line must not be inherited by what is run. 0 or a negative errno. */
+int app_keep_fds(const struct options *options);
+
+#endif

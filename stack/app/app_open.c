@@ -1,0 +1,97 @@
+#include "stack/app/app_build.h"
+
+#include "stack/app/forwards.h"
+#include "stack/app/runtime_dir.h"
+#include "stack/base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int find_socket_path(struct network *net)
+{
+	struct runtime_place place = {.xdg = getenv("XDG_RUNTIME_DIR"), .tmp = "/tmp"};
+	char file[sizeof(net->options->name) + sizeof(".sock")], error[RUNTIME_ERROR_MAX];
+	int result;
+
+	if (net->options->socket[0]) {
+		memcpy(net->socket_path, net->options->socket, sizeof(net->socket_path));
+		return 0;
+	}
+	if (net->options->fd.n > 0)
+		return 0;
+	snprintf(file, sizeof(file), "%s.sock", net->options->name);
+	result =
+	    runtime_socket_path(&place, file, net->socket_path, sizeof(net->socket_path), error);
+	if (result < 0)
+		log_err("%s", error);
+	return result;
+}
+
+static int listen_for_guests(struct network *net)
+{
+	int result = stream_uv_listen(net->stream, net->socket_path);
+
+	if (result == -EADDRINUSE)
+		log_err("--socket: '%s': another lwnat listens there (accepted: another path, or "
+			"another --name)",
+			net->socket_path);
+	else if (result == -EEXIST)
+		log_err("--socket: '%s': is there already and no socket (accepted: a path that is "
+			"free)",
+			net->socket_path);
+	else if (result < 0)
+		log_err_errno(result, "--socket: '%s'", net->socket_path);
+	return result;
+}
+
+static int adopt_guests(struct network *net)
+{
+	const struct options_fds *fds = &net->options->fd;
+
+	for (unsigned i = 0; i < fds->n; i++) {
+		int result = stream_uv_adopt(net->stream, fds->fd[i]);
+
+		if (result == -EBADF)
+			log_err("--fd: '%d': is not open", fds->fd[i]);
+		else if (result == -ENOTSOCK)
+			log_err("--fd: '%d': is no connected stream socket", fds->fd[i]);
+		else if (result < 0)
+			log_err_errno(result, "--fd: '%d'", fds->fd[i]);
+		if (result < 0)
+			return result;
+	}
+	return 0;
+}
+
+/* QEMU is asked for its version and must not inherit a guest's connection. */
+int app_keep_fds(const struct options *o)
+{
+	for (unsigned i = 0; i < o->fd.n; i++)
+		(void)fcntl(o->fd.fd[i], F_SETFD, FD_CLOEXEC);
+	if (o->ready_fd >= 0 && fcntl(o->ready_fd, F_SETFD, FD_CLOEXEC) < 0) {
+		log_err("--ready-fd: '%d': is not open", o->ready_fd);
+		return -EBADF;
+	}
+	return 0;
+}
+
+int app_open(struct network *net)
+{
+	char error[FORWARDS_ERROR_MAX];
+	int result;
+
+	result = find_socket_path(net);
+	if (result < 0)
+		return result;
+	result = forwards_open(&net->forwards, &net->options->hostfwd, net->host, net->nat, error);
+	if (result < 0) {
+		log_err("%s", error);
+		return result;
+	}
+	if (net->socket_path[0])
+		result = listen_for_guests(net);
+	return result < 0 ? result : adopt_guests(net);
+}

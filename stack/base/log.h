@@ -24,6 +24,20 @@ void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_err_errno(int errnum, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void log_warn_errno(int errnum, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The last lines, whatever became of them on stderr or in a file: for people who come later. */
+#define LOG_RECENT_MAX 256      /* lines kept */
+#define LOG_RECENT_TEXT_MAX 240 /* bytes of a line with NUL; longer ones are cut */
+struct log_line {
+	uint64_t serial; /* 1 for the process's first line */
+	int64_t unix_ms; /* when, CLOCK_REALTIME */
+	enum log_level level;
+	char text[LOG_RECENT_TEXT_MAX]; /* escaped: printable ASCII */
+};
+/* The first kept line after 'serial' (0: the oldest kept one). false: there is none. */
+bool log_recent(uint64_t serial, struct log_line *ret);
+enum log_level log_level_now(void);
+const char *log_level_word(enum log_level level); /* "error", "warn", "info", "debug" */
+
 /* For events that a guest can cause: true at most 'burst' times per 'interval_ms'; what was left
  * out is counted. */
 struct log_limit {

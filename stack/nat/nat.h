@@ -41,6 +41,10 @@ struct nat_config {
 	const struct host_ops *host;
 	void *host_ctx;
 	struct rng *rng; /* borrowed for the life of the nat */
+	/* An address was heard of on a port, or its MAC or port has changed. May be NULL. */
+	void (*neighbour)(void *ctx, struct port *port, const struct addr *addr,
+			  const struct mac *mac);
+	void *neighbour_ctx;
 };
 
 /* Limits for 'nofile' usable descriptors (RLIMIT_NOFILE less what the program itself needs). */
@@ -81,9 +85,59 @@ void nat_run(struct nat *nat, uint64_t now_ms);
 uint64_t nat_next_ms(const struct nat *nat, uint64_t now_ms);
 void nat_tick(struct nat *nat, uint64_t now_ms);
 
-/* A host client was accepted for a forward: 'handle' becomes the nat's, also when this fails (it is
- * then reset). 'peer' is the client; the guest sees it as it is, or as the gateway when it is a
- * local address. */
+/* What became of a connection into a guest. */
+enum nat_outcome {
+	NAT_OPEN,         /* the guest has answered: bytes move */
+	NAT_REFUSED,      /* the guest answered with RST: nobody listens on that port */
+	NAT_TIMED_OUT,    /* the guest is there (somebody answers ARP or ND), but says nothing */
+	NAT_NO_NEIGHBOUR, /* nobody answers for the guest's address */
+	NAT_GUEST_GONE,   /* its port closed meanwhile */
+	NAT_NO_RESOURCES, /* a limit, memory or descriptors */
+};
+/* "open", "refused", ... */
+const char *nat_outcome_text(enum nat_outcome outcome);
+
+/* A forward, as the NAT accounts for it. */
+struct nat_forward;
+struct nat_forward_stats {
+	unsigned live; /* connections, or UDP mappings */
+	uint64_t opened, failed;
+	uint64_t bytes_to_guest, bytes_to_host;
+};
+/* 'udp_handle': the listener that nat_udp_inbound() is called for; -1 for TCP. 0 or -ENOMEM. */
+int nat_forward_new(struct nat *nat, int udp_handle, struct nat_forward **ret);
+void nat_forward_stats(const struct nat_forward *forward, struct nat_forward_stats *ret);
+/* The caller needs it no more; 'cut' resets its connections, else they live on. Also ends what
+ * still waits for a guest's MAC. NULL is fine. Before nat_free(). */
+void nat_forward_drop(struct nat *nat, struct nat_forward *forward, bool cut);
+
+struct nat_attempt;
+
+/* Opens a TCP connection into a guest. */
+struct nat_connect {
+	/* Who connects; the guest sees it as it is, or as the gateway when it is a local address
+	 * (port 0: any). */
+	struct endpoint peer;
+	struct endpoint guest;
+	/* The accepted connection, the nat's from here on, also when this fails: it is reset then.
+	 * -1: 'outcome' hands it over once the guest has answered. */
+	int handle;
+	struct nat_forward *forward; /* accounts for it; may be NULL */
+	/* Told once, in a later turn, never from inside nat_tcp_connect() or its cancelling; may be
+	 * NULL when 'handle' is given. With handle -1 and NAT_OPEN the return value is the host's
+	 * stream socket that becomes the connection's other end, the nat's from then on; negative:
+	 * none, the guest sees FIN and then RST. In all other cases it is not looked at. The call
+	 * may begin or cancel other attempts. */
+	int (*outcome)(void *ctx, uint64_t cookie, enum nat_outcome outcome);
+	void *ctx;
+	uint64_t cookie;
+};
+/* 0, or a negative errno, and then nothing will be told. *ret (may be NULL) is valid until the
+ * outcome is told. */
+int nat_tcp_connect(struct nat *nat, const struct nat_connect *connect, struct nat_attempt **ret);
+/* Gives up: the guest gets RST, a handle that was given is reset, nothing is told. */
+void nat_tcp_connect_cancel(struct nat *nat, struct nat_attempt *attempt);
+/* The same for an accepted connection about which nobody wants to know. */
 int nat_tcp_inbound(struct nat *nat, int handle, const struct endpoint *peer,
 		    const struct endpoint *guest);
 /* One datagram that came in on a forward's UDP handle; the guest's answer leaves through that

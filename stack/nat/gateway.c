@@ -413,7 +413,32 @@ int nat_tcp_service_add(struct nat *nat, uint16_t port, bool dns_only, unsigned 
 	if (nat->tcp_services_n == NAT_TCP_SERVICES_MAX)
 		return -ENOSPC;
 	nat->tcp_services[nat->tcp_services_n++] =
-	    (struct nat_tcp_service_row){port, dns_only, service};
+	    (struct nat_tcp_service_row){.port = port, .dns_only = dns_only, .service = service};
+	return 0;
+}
+
+int nat_tcp_service_add_at(struct nat *nat, const struct endpoint *at, unsigned service)
+{
+	struct nat_config *config = &nat->config;
+
+	if (at->port == 0 || addr_is_unspecified(&at->addr) || addr_is_loopback(&at->addr) ||
+	    addr_is_multicast(&at->addr) || addr_is_broadcast(&at->addr) ||
+	    policy_is_host_or_dns(config, &at->addr))
+		return -EINVAL;
+	for (unsigned i = 0; i < nat->tcp_services_n; i++) {
+		if (nat->tcp_services[i].port == at->port &&
+		    addr_eq(&nat->tcp_services[i].at, &at->addr))
+			return -EEXIST;
+	}
+	if (nat->tcp_services_n == NAT_TCP_SERVICES_MAX)
+		return -ENOSPC;
+	if (!policy_is_gateway(config, &at->addr)) {
+		if (config->service_addrs_n == NAT_SERVICE_ADDRS_MAX)
+			return -ENOSPC;
+		config->service_addrs[config->service_addrs_n++] = at->addr;
+	}
+	nat->tcp_services[nat->tcp_services_n++] =
+	    (struct nat_tcp_service_row){.at = at->addr, .port = at->port, .service = service};
 	return 0;
 }
 

@@ -27,12 +27,18 @@ struct nat_limits {
 	size_t host_to_guest_bytes_per_guest_max;
 };
 
+#define NAT_SERVICE_ADDRS_MAX 64
+
 struct nat_config {
 	bool ipv4, ipv6;
 	struct mac mac; /* the gateway's */
 	struct subnet net4, net6;
 	struct addr host4, host6; /* the gateway's own addresses; map to the host's loopback */
 	struct addr dns4, dns6;
+	/* More addresses that are the gateway's own, where nothing but services answers;
+	 * nat_tcp_service_add_at() adds to them. */
+	struct addr service_addrs[NAT_SERVICE_ADDRS_MAX];
+	unsigned service_addrs_n;
 	uint16_t mtu;         /* IP packets towards guests, 576-65535 bytes (68-1279: no IPv6) */
 	bool restrict_guests; /* QEMU restrict=on: guests reach only the gateway's services and
 				 forwards' peers */
@@ -173,6 +179,11 @@ void nat_udp_send(struct nat *nat, const struct nat_udp_reply *reply, const uint
 /* TCP to 'port' on the DNS addresses (dns_only) or on all of the gateway's goes to
  * host_ops.tcp_dial_service('service'). */
 int nat_tcp_service_add(struct nat *nat, uint16_t port, bool dns_only, unsigned service);
+/* TCP to 'at' goes there too, whatever else is told of its port, also with restrict_guests. Its
+ * address becomes the gateway's own: it answers ARP, ND and ping for it, no guest may have it, and
+ * its other ports are closed. 0, -EINVAL for an address that no service can have, -EEXIST when 'at'
+ * is taken, -ENOSPC. */
+int nat_tcp_service_add_at(struct nat *nat, const struct endpoint *at, unsigned service);
 
 /* A guest's port and MAC by address, as learnt from ARP, ND and traffic. false when unknown. */
 bool nat_neighbour(const struct nat *nat, const struct addr *addr, struct port **ret_port,

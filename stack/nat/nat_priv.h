@@ -12,7 +12,7 @@
 #include "stack/nat/solo.h"
 
 #define NAT_UDP_SERVICES_MAX 16
-#define NAT_TCP_SERVICES_MAX 16
+#define NAT_TCP_SERVICES_MAX 96
 #define NAT_LINEAR_LEN FRAME_LEN_MAX
 
 struct tcpflow;
@@ -48,6 +48,7 @@ struct nat_udp_service_row {
 };
 
 struct nat_tcp_service_row {
+	struct addr at; /* unspecified: on the gateway's address and the DNS address */
 	uint16_t port;
 	bool dns_only;
 	unsigned service;

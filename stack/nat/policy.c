@@ -1,10 +1,25 @@
 #include "stack/nat/policy.h"
 
+static bool is_service_addr(const struct nat_config *config, const struct addr *a)
+{
+	for (unsigned i = 0; i < config->service_addrs_n; i++) {
+		if (addr_eq(a, &config->service_addrs[i]))
+			return true;
+	}
+	return false;
+}
+
+bool policy_is_host_or_dns(const struct nat_config *config, const struct addr *a)
+{
+	return addr_is_v4(a) ? addr_eq(a, &config->host4) || addr_eq(a, &config->dns4)
+			     : addr_eq(a, &config->host6) || addr_eq(a, &config->dns6);
+}
+
 bool policy_is_gateway(const struct nat_config *config, const struct addr *a)
 {
-	if (addr_is_v4(a))
-		return config->ipv4 && (addr_eq(a, &config->host4) || addr_eq(a, &config->dns4));
-	return config->ipv6 && (addr_eq(a, &config->host6) || addr_eq(a, &config->dns6));
+	if (addr_is_v4(a) ? !config->ipv4 : !config->ipv6)
+		return false;
+	return policy_is_host_or_dns(config, a) || is_service_addr(config, a);
 }
 
 bool policy_is_dns(const struct nat_config *config, const struct addr *a)

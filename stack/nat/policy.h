@@ -24,8 +24,9 @@ enum policy_verdict policy_outbound(const struct nat_config *config,
  * to the host. */
 struct addr policy_peer_seen(const struct nat_config *config, const struct addr *host_peer,
 			     const struct addr *guest);
-/* Whether 'a' is one of the gateway's own addresses (gateway or DNS). */
+/* Whether 'a' is one of the gateway's own addresses: gateway, DNS or a service's. */
 bool policy_is_gateway(const struct nat_config *config, const struct addr *a);
+bool policy_is_host_or_dns(const struct nat_config *config, const struct addr *a);
 bool policy_is_dns(const struct nat_config *config, const struct addr *a);
 
 #endif

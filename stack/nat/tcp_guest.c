@@ -327,16 +327,25 @@ struct target {
 	struct endpoint host;
 };
 
+static bool row_serves(const struct nat *nat, const struct nat_tcp_service_row *row,
+		       const struct endpoint *to)
+{
+	if (row->port != to->port)
+		return false;
+	if (!addr_is_unspecified(&row->at))
+		return addr_eq(&row->at, &to->addr);
+	return row->dns_only ? policy_is_dns(&nat->config, &to->addr)
+			     : policy_is_host_or_dns(&nat->config, &to->addr);
+}
+
 static bool find_service(const struct nat *nat, const struct endpoint *to, struct target *ret)
 {
 	if (!policy_is_gateway(&nat->config, &to->addr))
 		return false;
 	for (unsigned i = 0; i < nat->tcp_services_n; i++) {
-		const struct nat_tcp_service_row *row = &nat->tcp_services[i];
-		if (row->port == to->port &&
-		    (!row->dns_only || policy_is_dns(&nat->config, &to->addr))) {
+		if (row_serves(nat, &nat->tcp_services[i], to)) {
 			ret->is_service = true;
-			ret->service = row->service;
+			ret->service = nat->tcp_services[i].service;
 			return true;
 		}
 	}

@@ -65,7 +65,9 @@ static int build_nat(struct network *net)
 	    .ipv6 = o->ipv6,
 	    .mac = net->mac,
 	    .net4 = o->net,
+	    .net6 = o->net6,
 	    .host4 = o->host,
+	    .host6 = o->host6,
 	    .mtu = o->mtu,
 	    .restrict_guests = o->restrict_guests,
 	    .host_loopback = !o->no_host_loopback,
@@ -77,6 +79,7 @@ static int build_nat(struct network *net)
 
 	/* An address outside is not the gateway's to answer for. */
 	config.dns4 = o->dns_is_ours ? o->dns : o->host;
+	config.dns6 = o->dns6_is_ours ? o->dns6 : o->host6;
 	return nat_new(&net->nat, &config);
 }
 

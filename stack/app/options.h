@@ -49,10 +49,17 @@ struct options {
 	bool net_by_class; /* the prefix length is QEMU's guess */
 	struct addr host, dns, dhcpstart;
 	bool dns_is_ours; /* false: 'dns' is outside of the net and only told to guests */
+	/* Of no meaning while 'ipv6' is off. */
+	struct subnet net6; /* without host bits */
+	uint16_t ipv6_prefixlen;
+	struct addr host6, dns6, dhcpstart6;
+	bool dns6_is_ours;
 	char hostname[OPTIONS_NAME_MAX], domainname[OPTIONS_NAME_MAX]; /* empty: none */
 	struct options_names dnssearch;
 	struct options_forwards hostfwd;
-	bool restrict_guests, ipv4, ipv6;
+	bool restrict_guests;
+	bool ipv4, ipv6;     /* one of them at least */
+	bool ipv6_needs_mtu; /* 'ipv6' is off because the MTU is too small for it */
 	char bootfile[OPTIONS_NAME_MAX], tftp_server_name[OPTIONS_NAME_MAX]; /* empty: none */
 	char netdev[OPTIONS_NAME_MAX]; /* the id= of --netdev, only a name */
 

@@ -9,10 +9,7 @@
 #define DHCPSTART_PART 0x020f
 #define DHCPSTART_SMALL_PART 4 /* where to look when the net is too small for .15 */
 
-static int fault(struct options_fault *ret, const char *option, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static int fault(struct options_fault *ret, const char *option, const char *format, ...)
+int options_fault(struct options_fault *ret, const char *option, const char *format, ...)
 {
 	va_list args;
 
@@ -23,12 +20,12 @@ static int fault(struct options_fault *ret, const char *option, const char *form
 	return -EINVAL;
 }
 
-static int fault_addr(struct options_fault *ret, const char *option, const struct addr *addr,
-		      const char *reason)
+int options_fault_addr(struct options_fault *ret, const char *option, const struct addr *addr,
+		       const char *reason)
 {
 	char text[ADDR_TEXT_MAX];
 
-	return fault(ret, option, "'%s': %s", addr_format(addr, text), reason);
+	return options_fault(ret, option, "'%s': %s", addr_format(addr, text), reason);
 }
 
 /* "10.0.2.0/24" */
@@ -82,9 +79,9 @@ static int check_addr(const struct options *o, const char *option, const struct 
 
 	if (is_host_of(&o->net, addr))
 		return 0;
-	return fault(ret, option, "'%s': is %s --net %s (accepted: %s-%s)", addr_format(addr, text),
-		     what, net_format(&o->net, net), addr_format(&first_addr, first),
-		     addr_format(&last_addr, last));
+	return options_fault(ret, option, "'%s': is %s --net %s (accepted: %s-%s)",
+			     addr_format(addr, text), what, net_format(&o->net, net),
+			     addr_format(&first_addr, first), addr_format(&last_addr, last));
 }
 
 static int settle_host(struct options *o, struct options_fault *ret)
@@ -100,10 +97,11 @@ static int no_room(const struct options *o, struct options_fault *ret)
 {
 	char text[ADDR_TEXT_MAX + 4];
 
-	return fault(ret, "net",
-		     "'%s': has no room for the gateway, the DNS server and a guest (accepted: "
-		     "prefix 8-29, or 30 with --dns outside of it)",
-		     net_format(&o->net, text));
+	return options_fault(
+	    ret, "net",
+	    "'%s': has no room for the gateway, the DNS server and a guest (accepted: "
+	    "prefix 8-29, or 30 with --dns outside of it)",
+	    net_format(&o->net, text));
 }
 
 static int settle_dns(struct options *o, struct options_fault *ret)
@@ -116,14 +114,15 @@ static int settle_dns(struct options *o, struct options_fault *ret)
 		return no_room(o, ret);
 	o->dns_is_ours = subnet_contains(&o->net, &o->dns);
 	if (!o->dns_is_ours && o->restrict_guests)
-		return fault_addr(ret, "dns", &o->dns,
-				  "is outside of --net, where --restrict on lets no guest go "
-				  "(accepted: an address inside)");
+		return options_fault_addr(
+		    ret, "dns", &o->dns,
+		    "is outside of --net, where --restrict on lets no guest go "
+		    "(accepted: an address inside)");
 	if (!o->dns_is_ours)
 		return 0;
 	if (addr_eq(&o->dns, &o->host))
-		return fault_addr(ret, given ? "dns" : "host", &o->dns,
-				  "is both --host and --dns (accepted: two addresses)");
+		return options_fault_addr(ret, given ? "dns" : "host", &o->dns,
+					  "is both --host and --dns (accepted: two addresses)");
 	return check_addr(o, "dns", &o->dns, ret);
 }
 
@@ -139,32 +138,46 @@ static int settle_dhcpstart(struct options *o, struct options_fault *ret)
 	is_host = addr_eq(&o->dhcpstart, &o->host);
 	is_dns = addr_eq(&o->dhcpstart, &o->dns);
 	if (is_host)
-		return fault_addr(ret, given ? "dhcpstart" : "host", &o->host,
-				  "is both --host and --dhcpstart (accepted: two addresses)");
+		return options_fault_addr(
+		    ret, given ? "dhcpstart" : "host", &o->host,
+		    "is both --host and --dhcpstart (accepted: two addresses)");
 	if (is_dns)
-		return fault_addr(ret, given ? "dhcpstart" : "dns", &o->dns,
-				  "is both --dns and --dhcpstart (accepted: two addresses)");
+		return options_fault_addr(
+		    ret, given ? "dhcpstart" : "dns", &o->dns,
+		    "is both --dns and --dhcpstart (accepted: two addresses)");
 	return check_addr(o, "dhcpstart", &o->dhcpstart, ret);
+}
+
+static bool is_our_own(const struct options *o, const struct addr *addr)
+{
+	if (addr_is_v4(addr))
+		return addr_eq(addr, &o->host) || (o->dns_is_ours && addr_eq(addr, &o->dns));
+	return addr_eq(addr, &o->host6) || (o->dns6_is_ours && addr_eq(addr, &o->dns6));
 }
 
 static int check_guest_addr(const struct options *o, const struct hostfwd_rule *rule,
 			    struct options_fault *ret)
 {
+	const struct addr *addr = &rule->guest_addr;
+	bool v4 = addr_is_v4(addr);
 	const char *reason = NULL;
 	char text[HOSTFWD_TEXT_MAX];
 
-	if (!addr_is_v4(&rule->guest_addr))
-		reason = "IPv6 guests are not served yet by this version";
-	else if (addr_eq(&rule->guest_addr, &o->host) ||
-		 (o->dns_is_ours && addr_eq(&rule->guest_addr, &o->dns)))
+	if (v4 ? !o->ipv4 : !o->ipv6)
+		reason = v4 ? "the guests have no IPv4" : "the guests have no IPv6";
+	else if (is_our_own(o, addr))
 		reason = "the guest address is lwnat's own";
-	else if (subnet_contains(&o->net, &rule->guest_addr) &&
-		 !is_host_of(&o->net, &rule->guest_addr))
-		reason = "the guest address is no host's";
+	else if (v4 ? subnet_contains(&o->net, addr) && !is_host_of(&o->net, addr)
+		    : addr_is_link_local(addr))
+		reason = v4 ? "the guest address is no host's"
+			    : "a link-local address does not say which guest";
 	if (!reason)
 		return 0;
-	return fault(ret, "hostfwd", "'%s': %s (accepted: a guest's IPv4 address, or none)",
-		     hostfwd_format(rule, text), reason);
+	return options_fault(ret, "hostfwd", "'%s': %s (accepted: a guest's %s address, or none)",
+			     hostfwd_format(rule, text), reason,
+			     o->ipv4 && o->ipv6 ? "IPv4 or IPv6"
+			     : o->ipv4          ? "IPv4"
+						: "IPv6");
 }
 
 static int settle_forwards(struct options *o, struct options_fault *ret)
@@ -175,51 +188,43 @@ static int settle_forwards(struct options *o, struct options_fault *ret)
 
 	result = hostfwd_new(&table, OPTIONS_FORWARDS_MAX);
 	if (result < 0)
-		return fault(ret, "hostfwd", "out of memory");
+		return options_fault(ret, "hostfwd", "out of memory");
 	for (unsigned i = 0; i < o->hostfwd.n && result >= 0; i++) {
 		struct hostfwd_rule *rule = &o->hostfwd.rule[i];
 
 		if (!rule->guest_addr_given)
-			rule->guest_addr = o->dhcpstart;
+			rule->guest_addr = o->ipv4 ? o->dhcpstart : o->dhcpstart6;
 		else
 			result = check_guest_addr(o, rule, ret);
 		if (result < 0)
 			break;
 		result = hostfwd_add(table, rule, error);
 		if (result < 0)
-			fault(ret, "hostfwd", "'%s': %s (accepted: each host port once)",
-			      hostfwd_format(rule, text), error);
+			options_fault(ret, "hostfwd", "'%s': %s (accepted: each host port once)",
+				      hostfwd_format(rule, text), error);
 	}
 	hostfwd_free(table);
 	return result < 0 ? -EINVAL : 0;
-}
-
-static int check_families(const struct options *o, struct options_fault *ret)
-{
-	if (o->ipv6)
-		return fault(ret, "ipv6",
-			     "'on': is not served yet by this version (accepted: off)");
-	if (!o->ipv4)
-		return fault(ret, "ipv4",
-			     "'off': would leave nothing, for IPv6 is not served yet by this "
-			     "version (accepted: on)");
-	return 0;
 }
 
 static int check_fds(const struct options *o, struct options_fault *ret)
 {
 	for (unsigned i = 0; i < o->fd.n; i++) {
 		if (o->fd.fd[i] == o->ready_fd)
-			return fault(ret, "ready-fd", "'%d': is also --fd (accepted: another one)",
-				     o->ready_fd);
+			return options_fault(ret, "ready-fd",
+					     "'%d': is also --fd (accepted: another one)",
+					     o->ready_fd);
 	}
 	return 0;
 }
 
-int options_check(struct options *o, struct options_fault *ret)
+int options_check(struct options *o, uint64_t given, struct options_fault *ret)
 {
-	if (check_families(o, ret) < 0 || settle_host(o, ret) < 0 || settle_dns(o, ret) < 0 ||
-	    settle_dhcpstart(o, ret) < 0 || settle_forwards(o, ret) < 0 || check_fds(o, ret) < 0)
+	if (options_settle_families(o, given, ret) < 0 || settle_host(o, ret) < 0 ||
+	    settle_dns(o, ret) < 0 || settle_dhcpstart(o, ret) < 0)
+		return -EINVAL;
+	if (options_settle_ipv6(o, given, ret) < 0 || settle_forwards(o, ret) < 0 ||
+	    check_fds(o, ret) < 0)
 		return -EINVAL;
 	return 0;
 }

@@ -53,8 +53,11 @@ static bool is_bool_row(const struct option_row *row)
 static int apply_word(struct setting *s, const char *word, const char *value)
 {
 	const struct option_row *row = option_row_by_qemu(word);
-	struct setting inner = {
-	    .row = row, .value = value, .options = s->options, .in_netdev = s->in_netdev};
+	struct setting inner = {.row = row,
+				.value = value,
+				.options = s->options,
+				.in_netdev = s->in_netdev,
+				.given = s->given};
 
 	if (strcmp(word, "id") == 0)
 		return set_id(s, value);

@@ -15,6 +15,7 @@ struct walk {
 	struct options *options;
 	struct options_error *error;
 	uint64_t in_netdev; /* a bit per row: last set by --netdev */
+	uint64_t given;     /* a bit per row: set by either */
 };
 
 static int fail(struct options_error *error, const char *format, ...)
@@ -38,8 +39,10 @@ int setting_apply(struct setting *s)
 {
 	char reason[OPTIONS_ERROR_MAX], quoted[OPTIONS_QUOTE_MAX];
 
-	if (s->row->set(s) == 0)
+	if (s->row->set(s) == 0) {
+		*s->given |= UINT64_C(1) << (s->row - option_rows);
 		return 0;
+	}
 	if (s->reason_is_whole)
 		return -EINVAL;
 	memcpy(reason, s->reason, sizeof(reason));
@@ -50,8 +53,11 @@ int setting_apply(struct setting *s)
 /* 'value' is NULL when the row takes none. */
 static int apply(struct walk *w, const struct option_row *row, const char *value)
 {
-	struct setting s = {
-	    .row = row, .value = value, .options = w->options, .in_netdev = &w->in_netdev};
+	struct setting s = {.row = row,
+			    .value = value,
+			    .options = w->options,
+			    .in_netdev = &w->in_netdev,
+			    .given = &w->given};
 
 	if (setting_apply(&s) < 0)
 		return fail(w->error, "--%s: %.480s", row->name, s.reason);
@@ -121,6 +127,8 @@ static void set_defaults(struct options *o)
 	memset(o, 0, sizeof(*o));
 	o->net = (struct subnet){addr_v4(0x0a000200), 24};
 	o->ipv4 = true;
+	o->net6 = (struct subnet){{{0xfe, 0xc0}}, 64};
+	o->ipv6_prefixlen = 64;
 	memcpy(o->name, "default", sizeof("default"));
 	o->mtu = 1500;
 	o->ready_fd = -1;
@@ -132,7 +140,7 @@ static int check(struct walk *w)
 	struct options_fault fault;
 	const struct option_row *row;
 
-	if (options_check(w->options, &fault) == 0)
+	if (options_check(w->options, w->given, &fault) == 0)
 		return 0;
 	row = option_row_by_name(fault.option, strlen(fault.option));
 	if (w->in_netdev >> (row - option_rows) & 1)

@@ -171,7 +171,7 @@ static int set_subnet(struct setting *s)
 	if (addr_parse(text, &net.addr) < 0)
 		return setting_fail(s, "has no IPv4 address in front");
 	if (!addr_is_v4(&net.addr))
-		return setting_fail(s, "IPv6 is not served yet by this version");
+		return setting_fail(s, "is an IPv6 network: write it as --ipv6-net");
 	if (!slash)
 		net.prefix_len = class_prefix_len(addr_to_v4(&net.addr));
 	else if (subnet_parse(s->value, &net) < 0 && strchr(slash, '.'))
@@ -194,9 +194,66 @@ static int set_addr(struct setting *s)
 	if (addr_parse(s->value, &addr) < 0)
 		return setting_fail(s, "is no IPv4 address");
 	if (!addr_is_v4(&addr))
-		return setting_fail(s, "IPv6 is not served yet by this version");
+		return setting_fail(s, "is an IPv6 address (IPv6 has options of its own: "
+				       "--ipv6-net, --ipv6-host, --ipv6-dns)");
 	if (!is_host_addr(&addr))
 		return setting_fail(s, "is no host's address");
+	*(struct addr *)field(s) = addr;
+	return 0;
+}
+
+/* ::1, multicast and link-local networks are none that guests could be given (RFC 4291). */
+static bool is_net6(const struct subnet *net)
+{
+	struct addr loopback = {{[15] = 1}}, link_local = {{0xfe, 0x80}};
+
+	return !addr_is_v4(&net->addr) && !addr_is_unspecified(&net->addr) &&
+	       !addr_is_multicast(&net->addr) && !addr_is_link_local(&net->addr) &&
+	       !subnet_contains(net, &loopback) && !subnet_contains(net, &link_local);
+}
+
+/* Also sets the length, 64 where none is given: QEMU's ipv6-net. */
+static int set_subnet6(struct setting *s)
+{
+	char text[ADDR_TEXT_MAX + sizeof("/64")];
+	struct subnet net;
+
+	if (snprintf(text, sizeof(text), "%s%s", s->value, strchr(s->value, '/') ? "" : "/64") >=
+		(int)sizeof(text) ||
+	    subnet_parse(text, &net) < 0)
+		return setting_fail(s, "is no IPv6 network");
+	if (addr_is_v4(&net.addr))
+		return setting_fail(s, "is an IPv4 network");
+	if (net.prefix_len < s->row->min || net.prefix_len > s->row->max)
+		return setting_fail(s, "prefix must be %ld-%ld", s->row->min, s->row->max);
+	if (!is_net6(&net))
+		return setting_fail(s, "hosts have no addresses there");
+	*(struct subnet *)field(s) = net;
+	s->options->ipv6_prefixlen = net.prefix_len;
+	return 0;
+}
+
+static int set_prefix6(struct setting *s)
+{
+	struct subnet net = {.prefix_len = 128};
+
+	if (addr_parse(s->value, &net.addr) < 0 || addr_is_v4(&net.addr))
+		return setting_fail(s, "is no IPv6 address");
+	if (!is_net6(&net))
+		return setting_fail(s, "hosts have no addresses there");
+	*(struct subnet *)field(s) = net;
+	return 0;
+}
+
+static int set_addr6(struct setting *s)
+{
+	struct addr addr;
+
+	if (addr_parse(s->value, &addr) < 0 || addr_is_v4(&addr))
+		return setting_fail(s, "is no IPv6 address");
+	if (addr_is_unspecified(&addr) || addr_is_loopback(&addr) || addr_is_multicast(&addr) ||
+	    addr_is_link_local(&addr))
+		return setting_fail(s, "is no host's address in a network");
 	*(struct addr *)field(s) = addr;
 	return 0;
 }

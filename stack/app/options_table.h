@@ -33,6 +33,7 @@ struct setting {
 	const char *value; /* NULL only for rows that take none */
 	struct options *options;
 	uint64_t *in_netdev;  /* a bit per row: last set by --netdev */
+	uint64_t *given;      /* a bit per row: set by either */
 	bool reason_is_whole; /* 'reason' already quotes the bad part and says the accepted form */
 	char reason[OPTIONS_ERROR_MAX];
 };
@@ -64,8 +65,17 @@ struct options_fault {
 	char text[OPTIONS_ERROR_MAX];
 };
 
-/* Fills in the addresses that were not given and checks all values against each other. 0 or
- * -EINVAL. */
-int options_check(struct options *options, struct options_fault *ret);
+/* Formats the fault; returns -EINVAL. */
+int options_fault(struct options_fault *ret, const char *option, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+int options_fault_addr(struct options_fault *ret, const char *option, const struct addr *addr,
+		       const char *reason);
+
+/* Fills in the addresses that were not given and checks all values against each other. 'given' has
+ * a bit per row. 0 or -EINVAL. */
+int options_check(struct options *options, uint64_t given, struct options_fault *ret);
+/* Its parts in options_ipv6.c: which families there are, and IPv6's addresses. */
+int options_settle_families(struct options *options, uint64_t given, struct options_fault *ret);
+int options_settle_ipv6(struct options *options, uint64_t given, struct options_fault *ret);
 
 #endif

@@ -92,7 +92,7 @@ START_TEST(test_bad_usage_is_one_line_and_status_2)
 	    {"--netdev|user,tftp=/srv", "--netdev: tftp= is not served yet by this version"},
 	    {"--netdev|tap", "--netdev: 'tap': only user networks are served"},
 	    {"--guestfwd|tcp:1.2.3.4:5-cmd:x", "--guestfwd: is not served yet by this version"},
-	    {"--ipv6|on", "--ipv6: 'on': is not served yet by this version"},
+	    {"--ipv4|off|--ipv6|off", "--ipv4: 'off': IPv4 and IPv6 are both off"},
 	    {"--nett|1", "did you mean --net?"},
 	    {"--mtu|70000", "--mtu: '70000'"},
 	    {"--socket", "--socket: needs a value"},

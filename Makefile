@@ -10,6 +10,7 @@
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
 MANDIR ?= $(PREFIX)/share/man
+DATADIR ?= $(PREFIX)/share/lwnat
 VERSION := 0.1
 TEST_JOBS ?= 2
 CLANG ?= clang
@@ -72,7 +73,7 @@ program := $(if $(main_src),$(if $(filter 1,$(SANITIZE)),$(B)/lwnat,lwnat))
 # ---- flags -------------------------------------------------------------------------------------
 
 PKG_CONFIG ?= pkg-config
-PKGS := libuv libcares
+PKGS := libuv libcares libmicrohttpd jansson
 ifneq ($(MAKECMDGOALS),)
 ifeq ($(filter-out clean help lint demo check check-all check-guest fuzz uninstall,$(MAKECMDGOALS)),)
 skip_pkgs := 1
@@ -81,7 +82,7 @@ endif
 ifndef skip_pkgs
 need_build := $(if $(shell $(PKG_CONFIG) --exists $(PKGS) 2>/dev/null && echo 1),,deps-build)
 pkg_cflags := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
-pkg_libs := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null || echo -luv -lcares)
+pkg_libs := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null || echo -luv -lcares -lmicrohttpd -ljansson)
 check_cflags := $(shell $(PKG_CONFIG) --cflags check 2>/dev/null)
 check_libs := $(shell $(PKG_CONFIG) --libs check 2>/dev/null || echo -lcheck -lm -lpthread)
 endif
@@ -272,11 +273,12 @@ $(man_page): man/lwnat.1.in $(program)
 
 .PHONY: install uninstall
 install: all $(man_page)
-	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(DATADIR)
 	install -m 755 lwnat $(DESTDIR)$(BINDIR)/lwnat
 	install -m 644 $(man_page) $(DESTDIR)$(MANDIR)/man1/lwnat.1
+	install -m 644 stack/app/openapi.json $(DESTDIR)$(DATADIR)/openapi.json
 uninstall:
-	rm -f $(DESTDIR)$(BINDIR)/lwnat $(DESTDIR)$(MANDIR)/man1/lwnat.1
+	rm -f $(DESTDIR)$(BINDIR)/lwnat $(DESTDIR)$(MANDIR)/man1/lwnat.1 $(DESTDIR)$(DATADIR)/openapi.json
 
 .PHONY: help
 help:

@@ -167,6 +167,11 @@ typedef void nat_udp_service(void *ctx, const struct nat_udp_meta *meta, const u
  * the gateway's and by broadcast. -EEXIST, -ENOSPC. */
 int nat_udp_service_add(struct nat *nat, uint16_t port, bool dns_only, nat_udp_service *handler,
 			void *ctx);
+/* Registers a handler for datagrams to whatever ports of the gateway it claims, such as those a
+ * service has answered from; all others go where they would without it. -ENOSPC. */
+typedef bool nat_udp_claims(void *ctx, const struct nat_udp_meta *meta);
+int nat_udp_service_add_claiming(struct nat *nat, nat_udp_claims *claims, nat_udp_service *handler,
+				 void *ctx);
 /* Sends a service's answer, also to a guest without an address: to.addr may be broadcast, the MAC
  * is given. */
 struct nat_udp_reply {

@@ -43,6 +43,7 @@ struct guest {
 struct nat_udp_service_row {
 	uint16_t port;
 	bool dns_only;
+	nat_udp_claims *claims; /* instead of 'port'; or NULL */
 	nat_udp_service *handler;
 	void *ctx;
 };

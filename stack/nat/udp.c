@@ -24,6 +24,15 @@ static bool is_for_services(const struct nat *nat, const struct addr *dst)
 	       addr_is_broadcast(dst) || subnet_is_broadcast(&nat->config.net4, dst);
 }
 
+static bool row_serves(const struct nat *nat, const struct nat_udp_service_row *row,
+		       const struct nat_udp_meta *meta)
+{
+	if (row->claims)
+		return row->claims(row->ctx, meta);
+	return row->port == meta->service.port &&
+	       (!row->dns_only || policy_is_dns(&nat->config, &meta->service.addr));
+}
+
 static bool serve(struct nat *nat, struct guest *guest, const struct packet *packet,
 		  const struct udp_datagram *datagram)
 {
@@ -38,8 +47,7 @@ static bool serve(struct nat *nat, struct guest *guest, const struct packet *pac
 		return false;
 	for (unsigned i = 0; i < nat->udp_services_n; i++) {
 		const struct nat_udp_service_row *row = &nat->udp_services[i];
-		if (row->port == datagram->dst_port &&
-		    (!row->dns_only || policy_is_dns(&nat->config, &packet->dst))) {
+		if (row_serves(nat, row, &meta)) {
 			row->handler(row->ctx, &meta, datagram->data, datagram->data_len);
 			return true;
 		}
@@ -51,13 +59,23 @@ int nat_udp_service_add(struct nat *nat, uint16_t port, bool dns_only, nat_udp_s
 			void *ctx)
 {
 	for (unsigned i = 0; i < nat->udp_services_n; i++) {
-		if (nat->udp_services[i].port == port)
+		if (!nat->udp_services[i].claims && nat->udp_services[i].port == port)
 			return -EEXIST;
 	}
 	if (nat->udp_services_n == NAT_UDP_SERVICES_MAX)
 		return -ENOSPC;
+	nat->udp_services[nat->udp_services_n++] = (struct nat_udp_service_row){
+	    .port = port, .dns_only = dns_only, .handler = handler, .ctx = ctx};
+	return 0;
+}
+
+int nat_udp_service_add_claiming(struct nat *nat, nat_udp_claims *claims, nat_udp_service *handler,
+				 void *ctx)
+{
+	if (nat->udp_services_n == NAT_UDP_SERVICES_MAX)
+		return -ENOSPC;
 	nat->udp_services[nat->udp_services_n++] =
-	    (struct nat_udp_service_row){port, dns_only, handler, ctx};
+	    (struct nat_udp_service_row){.claims = claims, .handler = handler, .ctx = ctx};
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include "stack/base/checksum.h"
 #include "stack/base/wire.h"
+#include "stack/nat/forward.h"
 #include "stack/nat/icmp.h"
 #include "stack/nat/policy.h"
 
@@ -70,6 +71,7 @@ struct dgflow *dgflow_new(struct nat *nat, struct guest *guest, const struct flo
 	}
 	if (dg->borrowed) {
 		dg->flow.handle = borrowed;
+		forward_attach(forward_of_udp_handle(nat, borrowed), &dg->flow);
 		nat->inbound_udp_n++;
 		return dg;
 	}

@@ -44,6 +44,7 @@ void udpinbound_neighbour_known(struct nat *nat,
 void udpinbound_tick(struct nat *nat);
 uint64_t udpinbound_next_ms(const struct nat *nat);
 void udpinbound_drop_all(struct nat *nat);
+void udpinbound_drop_waiting_of(struct nat *nat, int handle);
 /* ping.c */
 void ping_request(struct nat *nat, struct guest *guest, const struct packet *packet);
 void ping_received(struct nat *nat, struct dgflow *dg, const struct host_datagram *datagram);

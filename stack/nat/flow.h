@@ -29,7 +29,10 @@ struct flow {
 	struct list guest_link; /* in the guest's list of this kind, oldest use first */
 	struct list age_link;   /* for the kinds that expire */
 	uint64_t expires_ms;
-	int handle; /* the host's, owned; -1: none */
+	struct nat_forward *forward; /* it belongs to this one; or NULL */
+	struct list forward_link;
+	uint64_t bytes_to_guest, bytes_to_host; /* payload */
+	int handle;                             /* the host's, owned; -1: none */
 };
 
 struct flow_table;

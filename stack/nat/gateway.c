@@ -2,6 +2,7 @@
 
 #include "stack/nat/arp.h"
 #include "stack/nat/dgflow.h"
+#include "stack/nat/forward.h"
 #include "stack/nat/icmp.h"
 #include "stack/nat/ip_lwip.h"
 #include "stack/nat/policy.h"
@@ -45,6 +46,7 @@ int nat_flow_add(struct nat *nat, struct guest *guest, struct flow *flow)
 	flow->guest = guest;
 	list_init(&flow->guest_link);
 	list_init(&flow->age_link);
+	list_init(&flow->forward_link);
 	list_append(&guest->flows[flow->key.kind], &flow->guest_link);
 	guest->flows_n[flow->key.kind]++;
 	return 0;
@@ -52,6 +54,7 @@ int nat_flow_add(struct nat *nat, struct guest *guest, struct flow *flow)
 
 void nat_flow_remove(struct nat *nat, struct flow *flow)
 {
+	forward_detach(flow);
 	list_remove(&flow->guest_link);
 	list_remove(&flow->age_link);
 	flow->guest->flows_n[flow->key.kind]--;
@@ -110,6 +113,9 @@ static void init_lists(struct nat *nat)
 	list_init(&nat->merging);
 	list_init(&nat->ticking);
 	list_init(&nat->waiting);
+	list_init(&nat->opening);
+	list_init(&nat->ended);
+	list_init(&nat->forwards);
 	list_init(&nat->waiting_datagrams);
 	list_init(&nat->datagrams_dirty);
 	list_init(&nat->age_short);
@@ -163,6 +169,7 @@ void nat_free(struct nat *nat)
 	udpinbound_drop_all(nat);
 	while (!list_is_empty(&nat->guests))
 		nat_port_remove(nat, list_entry(nat->guests.next, struct guest, link)->port);
+	forward_drop_all(nat);
 	iplwip_fini(nat);
 	solo_engine_free(nat->engine);
 	neighbour_table_free(nat->neighbours);
@@ -224,6 +231,8 @@ void nat_learn(struct nat *nat, const struct addr *addr, const struct mac *mac, 
 {
 	if (!neighbour_learn(nat->neighbours, addr, mac, guest->port))
 		return;
+	if (nat->config.neighbour)
+		nat->config.neighbour(nat->config.neighbour_ctx, guest->port, addr, mac);
 	tcpinbound_neighbour_known(nat, addr);
 	udpinbound_neighbour_known(nat, addr);
 }
@@ -365,7 +374,9 @@ void nat_run(struct nat *nat, uint64_t now_ms)
 	nat_set_time(nat, now_ms);
 	settle_blocks(nat);
 	list_splice(&nat->dirty, &nat->starved);
+	tcpinbound_tell(nat);
 	tcpflow_run(nat);
+	tcpinbound_tell(nat);
 	dgflow_run(nat);
 }
 
@@ -398,6 +409,7 @@ void nat_tick(struct nat *nat, uint64_t now_ms)
 	settle_blocks(nat);
 	tcpflow_tick(nat);
 	tcpinbound_tick(nat);
+	tcpinbound_tell(nat);
 	udpinbound_tick(nat);
 	dgflow_tick(nat);
 	if (iplwip_reassembly_pending(nat) && nat->now_ms >= nat->reassembly_ms)

@@ -81,8 +81,11 @@ struct nat {
 	struct list starved; /* struct tcpflow.work_link: wait for blocks of the pool */
 	struct list merging; /* struct tcpflow.merge_link: hold a merged segment for lwIP */
 	struct list ticking; /* struct tcpflow.tick_link: need lwIP's timers */
-	struct list waiting; /* struct inbound.link: neighbour not known yet (tcp_inbound.c) */
-	unsigned waiting_n;
+	/* struct nat_attempt.link: neighbour not known yet; not yet answered; outcome not yet told
+	 * (tcp_inbound.c) */
+	struct list waiting, opening, ended;
+	unsigned waiting_n, attempts_n;
+	struct list forwards;          /* struct nat_forward.link */
 	struct list waiting_datagrams; /* struct waiting_datagram.link (udp_inbound.c) */
 	unsigned waiting_datagrams_n;
 	struct list datagrams_dirty;                  /* struct dgflow.work_link */

@@ -82,6 +82,7 @@ static void free_flow(struct nat *nat, struct tcpflow *tf)
 {
 	struct guest *guest = tf->flow.guest;
 
+	tcpinbound_flow_gone(nat, tf);
 	stop_dialling(tf);
 	leave_time_wait(nat, tf);
 	tcpmerge_drop(tf);
@@ -195,6 +196,7 @@ void tcpflow_after_lwip(struct nat *nat, struct tcpflow *tf)
 	if (tf->solo.events.established && tf->state == TCPFLOW_OPENING) {
 		tf->state = TCPFLOW_OPEN;
 		tf->mss = solo_mss(&tf->solo);
+		tcpinbound_opened(nat, tf);
 	}
 	if (acked)
 		tcpflow_release_acked(nat, tf, acked);
@@ -440,38 +442,48 @@ static bool choose_peer_port(struct nat *nat, struct flow_key *key)
 	return false;
 }
 
-int tcpflow_open_inbound(struct nat *nat, struct guest *guest, const struct mac *mac,
-			 const struct tcp_inbound *inbound)
+int tcpflow_adopt(struct nat *nat, struct tcpflow *tf, int handle)
 {
-	const struct host_ops *host = nat->config.host;
-	struct endpoint seen = {
-	    policy_peer_seen(&nat->config, &inbound->peer.addr, &inbound->guest.addr),
-	    inbound->peer.port,
-	};
-	struct flow_key key = flow_key(FLOW_TCP, guest->port->id, &inbound->guest, &seen);
-	struct tcpflow *tf = choose_peer_port(nat, &key) ? new_flow(nat, guest, &key, mac) : NULL;
-	int err =
-	    tf ? host->tcp_adopt(nat->config.host_ctx, inbound->handle, tf->flow.token) : -ENOBUFS;
+	int err = nat->config.host->tcp_adopt(nat->config.host_ctx, handle, tf->flow.token);
 
+	if (err != 0)
+		return err;
+	nat_flow_set_handle(nat, &tf->flow, handle);
+	tf->host_writable = true;
+	tcpflow_mark(nat, tf);
+	return 0;
+}
+
+int tcpflow_open_inbound(struct nat *nat, struct guest *guest, const struct mac *mac,
+			 const struct nat_connect *connect, struct tcpflow **ret)
+{
+	struct endpoint seen = {
+	    policy_peer_seen(&nat->config, &connect->peer.addr, &connect->guest.addr),
+	    connect->peer.port,
+	};
+	struct flow_key key = flow_key(FLOW_TCP, guest->port->id, &connect->guest, &seen);
+	struct tcpflow *tf = choose_peer_port(nat, &key) ? new_flow(nat, guest, &key, mac) : NULL;
+	int err = tf ? 0 : -ENOBUFS;
+
+	if (tf && connect->handle >= 0)
+		err = tcpflow_adopt(nat, tf, connect->handle);
 	if (err != 0) {
-		nat->counters.tcp_inbound_failed++;
-		host->tcp_close(nat->config.host_ctx, inbound->handle, true);
+		if (connect->handle >= 0)
+			nat->config.host->tcp_close(nat->config.host_ctx, connect->handle, true);
 		if (tf)
 			tcpflow_end(nat, tf, true);
 		return err;
 	}
-	nat_flow_set_handle(nat, &tf->flow, inbound->handle);
 	tf->state = TCPFLOW_OPENING;
-	tf->host_writable = true;
 	tcpflow_output_to(nat, tf);
 	err = solo_connect(nat->engine, &tf->solo, &key.peer, &key.guest);
 	if (err != 0) {
-		nat->counters.tcp_inbound_failed++;
 		tcpflow_end(nat, tf, true);
 		return err;
 	}
 	nat->counters.tcp_inbound++;
 	tcpflow_after_lwip(nat, tf);
+	*ret = tf;
 	return 0;
 }
 

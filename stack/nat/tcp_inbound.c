@@ -1,65 +1,164 @@
-/* Connections accepted for a forward: opened to the guest at once, or, when nobody knows the
- * guest's MAC yet (a static guest that has never spoken), after asking for it. */
+/* Connections into guests: opened at once, or, when nobody knows the guest's MAC yet (a static
+ * guest that has never spoken), after asking for it; and whoever began one is told what became of
+ * it. */
 #include "stack/nat/tcpflow.h"
 
 #include "stack/nat/arp.h"
+#include "stack/nat/forward.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#define WAITING_MAX 1024u
+#define ATTEMPTS_MAX 4096u /* at once */
+#define WAITING_MAX 1024u  /* of them those whose guest's MAC is not known */
 #define ASK_INTERVAL_MS 1000u
 #define ASK_TRIES 5
 
-struct waiting {
-	struct list link;           /* nat->waiting, in the order of next_ms */
-	struct tcp_inbound inbound; /* owns the handle */
+struct nat_attempt {
+	struct list link; /* nat->waiting in the order of next_ms, nat->opening, or nat->ended */
+	struct nat_connect connect; /* owns 'handle' until the flow does */
+	struct tcpflow *tf;         /* NULL while the MAC is not known, and after its end */
+	enum nat_outcome outcome;   /* on nat->ended */
 	uint64_t next_ms;
 	unsigned tries_left;
 };
 
+const char *nat_outcome_text(enum nat_outcome outcome)
+{
+	static const char *const texts[] = {
+	    [NAT_OPEN] = "open",
+	    [NAT_REFUSED] = "refused",
+	    [NAT_TIMED_OUT] = "timed out",
+	    [NAT_NO_NEIGHBOUR] = "no such neighbour",
+	    [NAT_GUEST_GONE] = "guest gone",
+	    [NAT_NO_RESOURCES] = "no resources",
+	};
+
+	return texts[outcome];
+}
+
 static void reset(struct nat *nat, int handle)
 {
+	if (handle >= 0)
+		nat->config.host->tcp_close(nat->config.host_ctx, handle, true);
+}
+
+static void leave_waiting(struct nat *nat, struct nat_attempt *attempt)
+{
+	if (!attempt->tf && attempt->tries_left > 0)
+		nat->waiting_n--;
+	attempt->tries_left = 0;
+}
+
+static void forget(struct nat *nat, struct nat_attempt *attempt)
+{
+	list_remove(&attempt->link);
+	nat->attempts_n--;
+	free(attempt);
+}
+
+/* What became of it is told at the end of the turn. */
+static void settle(struct nat *nat, struct nat_attempt *attempt, enum nat_outcome outcome)
+{
+	leave_waiting(nat, attempt);
+	attempt->outcome = outcome;
+	list_append(&nat->ended, &attempt->link);
+	if (outcome == NAT_OPEN)
+		return;
 	nat->counters.tcp_inbound_failed++;
-	nat->config.host->tcp_close(nat->config.host_ctx, handle, true);
+	forward_failed(attempt->connect.forward);
+	reset(nat, attempt->connect.handle);
+	attempt->connect.handle = -1;
+	attempt->tf = NULL;
 }
 
-static void forget(struct nat *nat, struct waiting *waiting)
+/* The guest's MAC is known. 0 or -errno; the handle is gone either way. */
+static int open_flow(struct nat *nat, struct nat_attempt *attempt, struct guest *guest,
+		     const struct mac *mac)
 {
-	list_remove(&waiting->link);
-	nat->waiting_n--;
-	free(waiting);
+	int err;
+
+	leave_waiting(nat, attempt);
+	err = tcpflow_open_inbound(nat, guest, mac, &attempt->connect, &attempt->tf);
+	attempt->connect.handle = -1;
+	if (err != 0)
+		return err;
+	attempt->tf->attempt = attempt;
+	forward_attach(attempt->connect.forward, &attempt->tf->flow);
+	list_append(&nat->opening, &attempt->link);
+	return 0;
 }
 
-static void ask(struct nat *nat, struct waiting *waiting)
+static void ask(struct nat *nat, struct nat_attempt *attempt)
 {
-	waiting->tries_left--;
-	waiting->next_ms = nat->now_ms + ASK_INTERVAL_MS;
-	list_append(&nat->waiting, &waiting->link);
-	arp_ask(nat, &waiting->inbound.guest.addr);
+	attempt->next_ms = nat->now_ms + ASK_INTERVAL_MS;
+	list_append(&nat->waiting, &attempt->link);
+	arp_ask(nat, &attempt->connect.guest.addr);
+}
+
+/* -ENOSPC, or 0. */
+static int wait_for_neighbour(struct nat *nat, struct nat_attempt *attempt)
+{
+	if (nat->waiting_n >= WAITING_MAX)
+		return -ENOSPC;
+	nat->waiting_n++;
+	attempt->tries_left = ASK_TRIES;
+	ask(nat, attempt);
+	return 0;
+}
+
+int nat_tcp_connect(struct nat *nat, const struct nat_connect *connect, struct nat_attempt **ret)
+{
+	struct nat_attempt *attempt =
+	    nat->attempts_n < ATTEMPTS_MAX ? calloc(1, sizeof(*attempt)) : NULL;
+	struct port *port;
+	struct mac mac;
+	int err;
+
+	if (!attempt) {
+		nat->counters.tcp_inbound_failed++;
+		forward_failed(connect->forward);
+		reset(nat, connect->handle);
+		return -ENOMEM;
+	}
+	attempt->connect = *connect;
+	list_init(&attempt->link);
+	nat->attempts_n++;
+	if (neighbour_find(nat->neighbours, &connect->guest.addr, &port, &mac))
+		err = open_flow(nat, attempt, port->nat_data, &mac);
+	else
+		err = wait_for_neighbour(nat, attempt);
+	if (err != 0) {
+		nat->counters.tcp_inbound_failed++;
+		forward_failed(connect->forward);
+		reset(nat, attempt->connect.handle);
+		forget(nat, attempt);
+		return err;
+	}
+	if (ret)
+		*ret = attempt;
+	return 0;
 }
 
 int nat_tcp_inbound(struct nat *nat, int handle, const struct endpoint *peer,
 		    const struct endpoint *guest)
 {
-	struct tcp_inbound inbound = {handle, *peer, *guest};
-	struct waiting *waiting;
-	struct port *port;
-	struct mac mac;
+	struct nat_connect connect = {.handle = handle, .peer = *peer, .guest = *guest};
 
-	if (neighbour_find(nat->neighbours, &guest->addr, &port, &mac))
-		return tcpflow_open_inbound(nat, port->nat_data, &mac, &inbound);
-	waiting = nat->waiting_n < WAITING_MAX ? calloc(1, sizeof(*waiting)) : NULL;
-	if (!waiting) {
-		reset(nat, handle);
-		return -ENOMEM;
+	return nat_tcp_connect(nat, &connect, NULL);
+}
+
+void nat_tcp_connect_cancel(struct nat *nat, struct nat_attempt *attempt)
+{
+	struct tcpflow *tf = attempt->tf;
+
+	leave_waiting(nat, attempt);
+	if (tf) {
+		tf->attempt = NULL;
+		tcpflow_kill(nat, tf, false);
 	}
-	waiting->inbound = inbound;
-	waiting->tries_left = ASK_TRIES;
-	list_init(&waiting->link);
-	nat->waiting_n++;
-	ask(nat, waiting);
-	return 0;
+	reset(nat, attempt->connect.handle);
+	forget(nat, attempt);
 }
 
 void tcpinbound_neighbour_known(struct nat *nat, const struct addr *addr)
@@ -69,49 +168,140 @@ void tcpinbound_neighbour_known(struct nat *nat, const struct addr *addr)
 	struct mac mac;
 
 	while (link != &nat->waiting) {
-		struct waiting *waiting = list_entry(link, struct waiting, link);
-		struct tcp_inbound inbound = waiting->inbound;
+		struct nat_attempt *attempt = list_entry(link, struct nat_attempt, link);
 
 		link = link->next;
-		if (!addr_eq(&inbound.guest.addr, addr))
+		if (!addr_eq(&attempt->connect.guest.addr, addr))
 			continue;
-		forget(nat, waiting);
-		if (neighbour_find(nat->neighbours, addr, &port, &mac))
-			(void)tcpflow_open_inbound(nat, port->nat_data, &mac, &inbound);
-		else
-			reset(nat, inbound.handle);
+		if (!neighbour_find(nat->neighbours, addr, &port, &mac))
+			settle(nat, attempt, NAT_NO_NEIGHBOUR);
+		else if (open_flow(nat, attempt, port->nat_data, &mac) != 0)
+			settle(nat, attempt, NAT_NO_RESOURCES);
+	}
+}
+
+void tcpinbound_opened(struct nat *nat, struct tcpflow *tf)
+{
+	if (tf->attempt)
+		settle(nat, tf->attempt, NAT_OPEN);
+}
+
+void tcpinbound_flow_gone(struct nat *nat, struct tcpflow *tf)
+{
+	struct nat_attempt *attempt = tf->attempt;
+
+	if (!attempt)
+		return;
+	tf->attempt = NULL;
+	switch (tf->solo.events.end) {
+	case SOLO_RESET_BY_GUEST:
+		settle(nat, attempt, NAT_REFUSED);
+		break;
+	case SOLO_TIMED_OUT:
+		settle(nat, attempt, NAT_TIMED_OUT);
+		break;
+	default:
+		settle(nat, attempt, NAT_GUEST_GONE);
+		break;
+	}
+}
+
+/* The guest has answered a connection that has no host side yet: whoever asked for it brings one,
+ * or wanted to know no more. */
+static void complete(struct nat *nat, struct tcpflow *tf, int handle)
+{
+	if (handle < 0) {
+		tcpflow_output_to(nat, tf);
+		(void)solo_send_fin(nat->engine, &tf->solo);
+		solo_flush(nat->engine, &tf->solo, tf->in_flight_max);
+		tcpflow_kill(nat, tf, true);
+	} else if (tcpflow_adopt(nat, tf, handle) != 0) {
+		reset(nat, handle);
+		tcpflow_kill(nat, tf, false);
+	}
+}
+
+void tcpinbound_tell(struct nat *nat)
+{
+	while (!list_is_empty(&nat->ended)) {
+		struct nat_attempt *attempt = list_entry(nat->ended.next, struct nat_attempt, link);
+		struct nat_connect connect = attempt->connect;
+		enum nat_outcome outcome = attempt->outcome;
+		struct tcpflow *tf = attempt->tf;
+		int handle = -1;
+
+		/* The call may do anything but meet this attempt again. */
+		uint64_t token = tf ? tf->flow.token : 0;
+		if (tf)
+			tf->attempt = NULL;
+		forget(nat, attempt);
+		if (connect.outcome)
+			handle = connect.outcome(connect.ctx, connect.cookie, outcome);
+		if (outcome != NAT_OPEN)
+			continue;
+		if (flow_by_token(nat->flows, token) != &tf->flow) {
+			reset(nat, handle);
+			continue;
+		}
+		if (tf->flow.handle < 0)
+			complete(nat, tf, handle);
 	}
 }
 
 void tcpinbound_tick(struct nat *nat)
 {
 	while (!list_is_empty(&nat->waiting)) {
-		struct waiting *waiting = list_entry(nat->waiting.next, struct waiting, link);
+		struct nat_attempt *attempt =
+		    list_entry(nat->waiting.next, struct nat_attempt, link);
 
-		if (nat->now_ms < waiting->next_ms)
+		if (nat->now_ms < attempt->next_ms)
 			return;
-		if (waiting->tries_left) {
-			ask(nat, waiting);
+		if (attempt->tries_left > 1) {
+			attempt->tries_left--;
+			ask(nat, attempt);
 			continue;
 		}
 		nat->counters.dropped_no_neighbour++;
-		reset(nat, waiting->inbound.handle);
-		forget(nat, waiting);
+		settle(nat, attempt, NAT_NO_NEIGHBOUR);
 	}
 }
 
 uint64_t tcpinbound_next_ms(const struct nat *nat)
 {
+	if (!list_is_empty(&nat->ended))
+		return nat->now_ms;
 	if (list_is_empty(&nat->waiting))
 		return UINT64_MAX;
-	return list_entry(nat->waiting.next, struct waiting, link)->next_ms;
+	return list_entry(nat->waiting.next, struct nat_attempt, link)->next_ms;
+}
+
+void tcpinbound_forward_gone(struct nat *nat, const struct nat_forward *forward)
+{
+	struct list *lists[] = {&nat->waiting, &nat->opening, &nat->ended};
+
+	for (unsigned i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		struct list *link = lists[i]->next;
+
+		while (link != lists[i]) {
+			struct nat_attempt *attempt = list_entry(link, struct nat_attempt, link);
+
+			link = link->next;
+			if (attempt->connect.forward != forward)
+				continue;
+			attempt->connect.forward = NULL;
+			if (lists[i] == &nat->waiting)
+				settle(nat, attempt, NAT_NO_NEIGHBOUR);
+		}
+	}
 }
 
 void tcpinbound_drop_all(struct nat *nat)
 {
-	while (!list_is_empty(&nat->waiting)) {
-		struct waiting *waiting = list_entry(nat->waiting.next, struct waiting, link);
-		reset(nat, waiting->inbound.handle);
-		forget(nat, waiting);
+	struct list *lists[] = {&nat->waiting, &nat->opening, &nat->ended};
+
+	for (unsigned i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		while (!list_is_empty(lists[i]))
+			nat_tcp_connect_cancel(
+			    nat, list_entry(lists[i]->next, struct nat_attempt, link));
 	}
 }

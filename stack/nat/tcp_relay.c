@@ -134,8 +134,10 @@ static int relay_to_host(struct nat *nat, struct tcpflow *tf)
 			return (int)sent;
 		if (sent < (ssize_t)len)
 			tf->host_writable = false;
-		if (sent > 0)
+		if (sent > 0) {
 			taken += (uint32_t)sent;
+			tf->flow.bytes_to_host += (uint64_t)sent;
+		}
 		drop_front(tf, sent > 0 ? (size_t)sent : 0);
 	}
 	if (taken) {
@@ -314,6 +316,8 @@ static ssize_t read_host(struct nat *nat, struct tcpflow *tf, size_t room)
 	err = commit_reading(nat, tf, &reading, got > 0 ? (size_t)got : 0);
 	if (err != 0)
 		return err;
+	if (got > 0)
+		tf->flow.bytes_to_guest += (uint64_t)got;
 	if (got == -EAGAIN || (got > 0 && (size_t)got < reading.len && !tf->host_hung_up))
 		tf->host_readable = false;
 	return got;
@@ -365,8 +369,6 @@ static void relay_after_end(struct nat *nat, struct tcpflow *tf)
 
 	if (tf->solo.events.end == SOLO_RESET_BY_GUEST)
 		nat->counters.tcp_reset_by_guest++;
-	if (tf->state == TCPFLOW_OPENING && tf->solo.events.end != SOLO_ALIVE && !tf->outbound)
-		nat->counters.tcp_inbound_failed++;
 	if (!proper || tf->state != TCPFLOW_OPEN || tf->flow.handle < 0 ||
 	    relay_to_host(nat, tf) != 0 || tf->fin_to_host) {
 		bool reset = !proper || !tf->eof_from_host || !tf->fin_to_host;

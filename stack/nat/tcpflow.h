@@ -46,6 +46,7 @@ struct tcpflow {
 	struct list tick_link;
 	struct list connecting_link; /* guest->connecting, while DIALLING */
 	struct list wait_link;       /* nat->time_wait */
+	struct nat_attempt *attempt; /* whoever opened it still waits for the outcome; or NULL */
 
 	/* guest to host */
 	uint32_t window;       /* bytes we let the guest have in flight towards us */
@@ -76,13 +77,11 @@ struct tcpflow {
 void tcpflow_input(struct nat *nat, struct guest *guest, const struct packet *packet);
 /* The host has news of this flow (enum host_event bits). */
 void tcpflow_host_event(struct nat *nat, struct tcpflow *tf, unsigned events);
-/* Opens a connection to a guest for an accepted host connection; owns 'handle' from here on. */
-struct tcp_inbound {
-	int handle;
-	struct endpoint peer, guest; /* the host client; whom it wants */
-};
+/* Opens a connection to a guest; owns connect->handle, if any, from here on. */
 int tcpflow_open_inbound(struct nat *nat, struct guest *guest, const struct mac *mac,
-			 const struct tcp_inbound *inbound);
+			 const struct nat_connect *connect, struct tcpflow **ret);
+/* Its host side, when there was none. 0, or -errno with the handle still the caller's. */
+int tcpflow_adopt(struct nat *nat, struct tcpflow *tf, int handle);
 /* Ends a flow at once: RST to the host peer, RST to the guest unless 'silent', and frees it. */
 void tcpflow_kill(struct nat *nat, struct tcpflow *tf, bool silent);
 void tcpflow_run(struct nat *nat);  /* the turn's work: merged segments, then every dirty flow */
@@ -128,6 +127,13 @@ void tcpinbound_neighbour_known(struct nat *nat,
 void tcpinbound_tick(struct nat *nat);                    /* ask again, or give up */
 uint64_t tcpinbound_next_ms(const struct nat *nat);
 void tcpinbound_drop_all(struct nat *nat);
+/* The guest has answered; the flow ends: those who wait to know are told by tcpinbound_tell(), once
+ * per turn. */
+void tcpinbound_opened(struct nat *nat, struct tcpflow *tf);
+void tcpinbound_flow_gone(struct nat *nat, struct tcpflow *tf);
+void tcpinbound_tell(struct nat *nat);
+/* What waits for it waits no more. */
+void tcpinbound_forward_gone(struct nat *nat, const struct nat_forward *forward);
 
 /* tcp_output.c: what lwIP sends, for nat->output */
 void tcpout_packet(void *ctx, struct pbuf *packet, bool v6);

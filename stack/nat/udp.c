@@ -152,9 +152,10 @@ static void send_to_host(struct nat *nat, struct guest *guest, const struct pack
 		sending.ttl = (uint8_t)(packet->ttl - 1);
 	dgflow_used(nat, sending.dg, is_question_and_answer(datagram->dst_port));
 	iplwip_udp_input(nat, packet, datagram, deliver, &sending);
-	if (sending.err == 0)
+	if (sending.err == 0) {
 		nat->counters.udp_to_host++;
-	else
+		sending.dg->flow.bytes_to_host += datagram->data_len;
+	} else
 		dgflow_send_failed(nat, guest, packet, sending.err);
 }
 
@@ -219,6 +220,7 @@ void udp_flow_pass(struct nat *nat, struct dgflow *dg, const struct endpoint *fr
 	nat->output = (struct nat_output){.guest = dg->flow.guest, .mac = dg->mac};
 	iplwip_udp_send(nat, from, &dg->flow.key.guest, &payload);
 	nat->counters.udp_to_guest++;
+	dg->flow.bytes_to_guest += len;
 }
 
 void udp_flow_received(struct nat *nat, struct dgflow *dg, const struct host_datagram *datagram)

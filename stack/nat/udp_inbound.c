@@ -123,7 +123,7 @@ void udpinbound_drop_all(struct nat *nat)
 		forget(nat, list_entry(nat->waiting_datagrams.next, struct waiting_datagram, link));
 }
 
-static void drop_waiting_of(struct nat *nat, int handle)
+void udpinbound_drop_waiting_of(struct nat *nat, int handle)
 {
 	struct list *link = nat->waiting_datagrams.next;
 
@@ -137,7 +137,7 @@ static void drop_waiting_of(struct nat *nat, int handle)
 
 void nat_udp_inbound_closed(struct nat *nat, int handle)
 {
-	drop_waiting_of(nat, handle);
+	udpinbound_drop_waiting_of(nat, handle);
 	for (struct list *g = nat->guests.next; g != &nat->guests; g = g->next) {
 		struct guest *guest = list_entry(g, struct guest, link);
 		struct list *link = guest->flows[FLOW_UDP].next;

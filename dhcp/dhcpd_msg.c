@@ -114,6 +114,30 @@ static uint32_t payload_limit(const struct dhcpd_option *option)
 	return datagram > DHCPD_MSG_MAX ? DHCPD_MSG_MAX : datagram;
 }
 
+static bool begins_with(const struct dhcpd_option *option, const char *text)
+{
+	size_t len = strlen(text);
+	return option->len >= len && memcmp(option->value, text, len) == 0;
+}
+
+/* iPXE sends its name as it is, where RFC 3004 section 4 has a length before each class. */
+static bool is_ipxe(const struct dhcpd_option *option)
+{
+	return begins_with(option, "iPXE") || begins_with(option, "\4iPXE");
+}
+
+static void read_boot_option(const struct dhcpd_option *option, struct dhcpd_request *request)
+{
+	struct wire_in in = wire_in(option->value, option->len);
+	if (option->code == DHCPD_OPT_ARCH && option->len >= 2)
+		request->arch = wire_get_u16(&in);
+	else if (option->code == DHCPD_OPT_VENDOR_CLASS && begins_with(option, "HTTPClient"))
+		request->boot_client = DHCPD_BOOT_HTTP;
+	else if (option->code == DHCPD_OPT_USER_CLASS && is_ipxe(option) &&
+		 request->boot_client != DHCPD_BOOT_HTTP)
+		request->boot_client = DHCPD_BOOT_IPXE;
+}
+
 /* False when the option's length is impossible and we would have relied on it. */
 static bool read_option(const struct dhcpd_option *option, struct dhcpd_request *request)
 {
@@ -146,6 +170,7 @@ static bool read_option(const struct dhcpd_option *option, struct dhcpd_request 
 			fqdn_clean(option, request->hostname);
 		return true;
 	default:
+		read_boot_option(option, request);
 		return true;
 	}
 }
@@ -164,7 +189,8 @@ bool dhcpd_request_read(struct wire_in message, struct dhcpd_request *ret)
 {
 	struct dhcpd_options options = {.area = 0};
 	*ret = (struct dhcpd_request){.len = (uint32_t)wire_left(&message),
-				      .payload_max = DHCPD_MSG_576};
+				      .payload_max = DHCPD_MSG_576,
+				      .arch = DHCPD_ARCH_ANY};
 
 	ret->op = wire_get_u8(&message);
 	uint8_t htype = wire_get_u8(&message);

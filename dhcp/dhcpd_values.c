@@ -192,6 +192,22 @@ static int set_texts(struct dhcpd_values *values, const struct dhcpd_config *con
 	return error;
 }
 
+/* Last: they stand in the place of whatever was set before. */
+static int set_free_options(struct dhcpd_values *values, const struct dhcpd_config *config)
+{
+	for (unsigned i = 0; i < config->options_n; i++) {
+		const struct dhcpd_free_option *option = &config->options[i];
+		struct wire_out out = begin(values);
+		if (option->code == DHCPD_OPT_PAD || option->code == DHCPD_OPT_END)
+			return -EINVAL;
+		wire_put_bytes(&out, option->value, option->len);
+		int error = commit(values, option->code, &out);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
 int dhcpd_values_init(struct dhcpd_values *values, const struct dhcpd_config *config)
 {
 	memset(values, 0, sizeof(*values));
@@ -206,5 +222,7 @@ int dhcpd_values_init(struct dhcpd_values *values, const struct dhcpd_config *co
 		error = set_search(values, config);
 	if (!error)
 		error = set_routes(values, config);
+	if (!error)
+		error = set_free_options(values, config);
 	return error;
 }

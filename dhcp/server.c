@@ -1,7 +1,8 @@
 /* Identity. RFC 2131 section 2 makes the client identifier (option 61) the key of a binding when it
  * is sent. Here it is always the MAC: one guest boots through iPXE, GRUB, an installer's initramfs
  * and its system, each with an identifier of its own or none, and its address, forwards and name
- * have to stay the same through all of them.
+ * have to stay the same through all of them. And guests made from one image send one identifier
+ * (RFC 4361: the DUID of its machine-id) from different MACs: they need an address each.
  *
  * Authority. We are the only server of this net, so where RFC 2131 section 4.3.2 leaves a request
  * without a record unanswered (another server might know better), it is answered: the address if
@@ -9,6 +10,7 @@
  * working address after one exchange. */
 #include "dhcp/dhcpd.h"
 
+#include "dhcp/dhcpd_boot.h"
 #include "dhcp/dhcpd_msg.h"
 #include "dhcp/dhcpd_values.h"
 #include "dhcp/lease.h"
@@ -33,15 +35,15 @@ struct dhcpd {
 	uint32_t server; /* host order */
 	uint32_t siaddr;
 	size_t payload_max; /* what the MTU carries in one piece */
-	char bootfile[256]; /* the longest option 67; "" when there is none */
-	char tftp_server_name[256];
+	struct dhcpd_boots boots;
+	char tftp_server_name[DHCPD_TEXT_MAX];
 };
 
 /* One request on its way to its answer. */
 struct exchange {
 	struct dhcpd *server;
 	struct dhcpd_request request;
-	const struct addr *src;
+	const struct dhcpd_sender *sender;
 	uint64_t now_ms;
 	struct dhcpd_reply *reply;
 };
@@ -66,8 +68,31 @@ struct composer {
 	const struct exchange *x;
 	enum dhcpd_type type;
 	const char *hostname; /* the client's own, "" when unknown */
+	bool hostname_is_fixed;
+	const char *bootfile; /* "" when there is none */
 	bool done[256];       /* by code */
 };
+
+/* Values that are this client's own. False: there is none, the configured one is sent. */
+static bool put_own_value(struct composer *c, uint8_t code)
+{
+	static const char http[] = "HTTPClient";
+	if (code == DHCPD_OPT_HOSTNAME && c->hostname_is_fixed) {
+		dhcpd_writer_put(&c->writer, code, c->hostname, strlen(c->hostname));
+		return true;
+	}
+	if (code == DHCPD_OPT_BOOTFILE && c->bootfile[0]) {
+		dhcpd_writer_put(&c->writer, code, c->bootfile, strlen(c->bootfile));
+		return true;
+	}
+	/* UEFI section 24.7.3.1: without it the answer is not taken for one about HTTP. */
+	if (code == DHCPD_OPT_VENDOR_CLASS && c->bootfile[0] &&
+	    c->x->request.boot_client == DHCPD_BOOT_HTTP) {
+		dhcpd_writer_put(&c->writer, code, http, sizeof(http) - 1);
+		return true;
+	}
+	return false;
+}
 
 static void put_value(struct composer *c, uint8_t code)
 {
@@ -79,6 +104,8 @@ static void put_value(struct composer *c, uint8_t code)
 	if (code == DHCPD_OPT_SERVER_ID && c->type == DHCPD_BOOTP)
 		return;
 	c->done[code] = true;
+	if (put_own_value(c, code))
+		return;
 	if (value.len)
 		dhcpd_writer_put(&c->writer, code, values->bytes + value.at, value.len);
 	else if (code == DHCPD_OPT_HOSTNAME && c->hostname[0])
@@ -96,6 +123,10 @@ static void put_configuration(struct composer *c)
 	c->writer.spread = true;
 	for (unsigned i = 0; i < request->params_n; i++)
 		put_value(c, request->params[i]);
+	put_value(c, DHCPD_OPT_BOOTFILE);
+	put_value(c, DHCPD_OPT_VENDOR_CLASS);
+	if (c->hostname_is_fixed)
+		put_value(c, DHCPD_OPT_HOSTNAME);
 	for (unsigned code = 1; code < DHCPD_OPT_END; code++) {
 		bool configured = c->x->server->values.by_code[code].len > 0;
 		if (request->params_n == 0 || (configured && is_sent_unasked((uint8_t)code)))
@@ -140,11 +171,15 @@ static void write_reply(struct exchange *x, enum dhcpd_type type, const struct l
 {
 	const struct dhcpd *server = x->server;
 	struct dhcpd_reply_head head = {.request = &x->request};
-	struct composer c = {.x = x, .type = type, .hostname = lease ? lease->pub.hostname : ""};
+	struct composer c = {.x = x,
+			     .type = type,
+			     .hostname = lease ? lease->pub.hostname : "",
+			     .hostname_is_fixed = lease && lease->named,
+			     .bootfile = dhcpd_boots_choose(&server->boots, &x->request)};
 
 	if (type != DHCPD_NAK) {
 		head.siaddr = server->siaddr;
-		head.file = server->bootfile;
+		head.file = c.bootfile;
 		head.sname = server->tftp_server_name;
 		head.yiaddr = lease ? lease->addr : 0;
 		head.ciaddr = type == DHCPD_OFFER ? 0 : x->request.ciaddr;
@@ -182,7 +217,8 @@ static void send_to_client(const struct exchange *x, uint32_t addr)
 
 static enum dhcpd_verdict answer_ack(struct exchange *x, struct lease *lease, enum dhcpd_type type)
 {
-	struct lease_ack ack = {.name = x->request.hostname,
+	struct lease_ack ack = {.port = x->sender->port,
+				.name = x->request.hostname,
 				.renewal = type == DHCPD_ACK && x->request.ciaddr != 0,
 				.bootp = type == DHCPD_BOOTP};
 	lease_activate(x->server->leases, lease, &ack, x->now_ms);
@@ -207,12 +243,12 @@ static struct lease *find_or_take(struct exchange *x)
 {
 	struct lease_table *leases = x->server->leases;
 	const struct dhcpd_request *request = &x->request;
+	struct lease_client client = {request->chaddr, x->sender->port};
 	struct lease *lease = lease_by_mac(leases, &request->chaddr);
 	if (!lease && request->requested_addr)
-		lease =
-		    lease_take_addr(leases, &request->chaddr, request->requested_addr, x->now_ms);
+		lease = lease_take_addr(leases, &client, request->requested_addr, x->now_ms);
 	if (!lease)
-		lease = lease_take(leases, &request->chaddr, x->now_ms);
+		lease = lease_take(leases, &client, x->now_ms);
 	return lease;
 }
 
@@ -221,7 +257,7 @@ static enum dhcpd_verdict on_discover(struct exchange *x)
 	struct lease *lease = find_or_take(x);
 	if (!lease)
 		return DHCPD_POOL_EMPTY;
-	lease_touch(x->server->leases, lease, x->now_ms);
+	lease_touch(x->server->leases, lease, x->sender->port, x->now_ms);
 	write_reply(x, DHCPD_OFFER, lease);
 	send_to_client(x, lease->addr);
 	return DHCPD_OFFERED;
@@ -238,13 +274,14 @@ static enum dhcpd_verdict on_bootp(struct exchange *x)
 static struct lease *claim(struct exchange *x, uint32_t addr)
 {
 	struct lease_table *leases = x->server->leases;
+	struct lease_client client = {x->request.chaddr, x->sender->port};
 	struct lease *own = lease_by_mac(leases, &x->request.chaddr);
 	if (own)
 		return own->addr == addr ? own : NULL;
 	struct lease *other = lease_by_addr(leases, addr);
 	if (other && other->state == LEASE_OFFERED)
 		lease_forget(leases, other);
-	return lease_take_addr(leases, &x->request.chaddr, addr, x->now_ms);
+	return lease_take_addr(leases, &client, addr, x->now_ms);
 }
 
 /* The client chose another server's offer: ours is free again. */
@@ -318,7 +355,7 @@ static enum dhcpd_verdict on_inform(struct exchange *x)
 {
 	struct addr to = addr_v4(x->request.ciaddr);
 	if (x->request.ciaddr == 0)
-		to = *x->src;
+		to = x->sender->addr;
 	if (!is_host_of(&x->server->net, &to))
 		return DHCPD_IGNORED;
 	write_reply(x, DHCPD_INFORM, NULL);
@@ -359,13 +396,15 @@ static enum dhcpd_verdict decide(struct exchange *x)
 	}
 }
 
-enum dhcpd_verdict dhcpd_input(struct dhcpd *server, struct wire_in request, const struct addr *src,
-			       uint64_t now_ms, struct dhcpd_reply *reply)
+enum dhcpd_verdict dhcpd_input(struct dhcpd *server, struct wire_in request,
+			       const struct dhcpd_sender *sender, uint64_t now_ms,
+			       struct dhcpd_reply *reply)
 {
 	assert(reply->bytes.end - reply->bytes.start >= REPLY_ROOM_MIN);
 	*reply = (struct dhcpd_reply){
 	    .bytes = wire_out(reply->bytes.start, (size_t)(reply->bytes.end - reply->bytes.start))};
-	struct exchange x = {.server = server, .src = src, .now_ms = now_ms, .reply = reply};
+	struct exchange x = {
+	    .server = server, .sender = sender, .now_ms = now_ms, .reply = reply};
 	enum dhcpd_verdict verdict = DHCPD_MALFORMED;
 
 	lease_table_tick(server->leases, now_ms);
@@ -388,21 +427,30 @@ static bool config_is_sane(const struct dhcpd_config *config)
 	       config->leases_max > 0;
 }
 
-static int copy_text(const char *text, char ret[256])
-{
-	size_t len = text ? strlen(text) : 0;
-	if (len > 255)
-		return -EINVAL;
-	memcpy(ret, text ? text : "", len + 1);
-	return 0;
-}
-
 /* RFC 2131 section 2: siaddr is the server of the next boot step. */
 static uint32_t siaddr_of(const struct dhcpd_config *config)
 {
 	if (addr_is_v4(&config->next_server) && !addr_is_unspecified(&config->next_server))
 		return addr_to_v4(&config->next_server);
-	return config->bootfile ? addr_to_v4(&config->server) : 0;
+	return config->bootfile || config->boots_n ? addr_to_v4(&config->server) : 0;
+}
+
+static int fix_hosts(struct dhcpd *server, const struct dhcpd_config *config)
+{
+	for (unsigned i = 0; i < config->hosts_n; i++) {
+		const struct dhcpd_host *host = &config->hosts[i];
+		const char *text = host->name ? host->name : "";
+		char name[DHCPD_HOSTNAME_MAX];
+		dhcpd_hostname_clean(text, strlen(text), name);
+		if (strlen(name) != strlen(text) || !addr_is_v4(&host->addr) ||
+		    mac_is_multicast(&host->mac))
+			return -EINVAL;
+		int error =
+		    lease_fix(server->leases, &host->mac, addr_to_v4(&host->addr), name);
+		if (error)
+			return error;
+	}
+	return 0;
 }
 
 static int setup(struct dhcpd *server, const struct dhcpd_config *config)
@@ -415,6 +463,8 @@ static int setup(struct dhcpd *server, const struct dhcpd_config *config)
 	    .reserved = {subnet_index(&config->net, &config->server)},
 	    .leases_max = config->leases_max,
 	    .lease_s = config->lease_s,
+	    .is_seen = config->is_seen,
+	    .ctx = config->ctx,
 	    .hash_key = config->hash_key};
 	if (subnet_contains(&config->net, &config->dns))
 		leases.reserved[1] = subnet_index(&config->net, &config->dns);
@@ -426,13 +476,15 @@ static int setup(struct dhcpd *server, const struct dhcpd_config *config)
 	if (config->mtu && config->mtu < DHCPD_MSG_MAX + IP_UDP_HDR_LEN)
 		server->payload_max =
 		    config->mtu < REPLY_ROOM_MIN ? DHCPD_MSG_576 : config->mtu - IP_UDP_HDR_LEN;
-	int error = copy_text(config->bootfile, server->bootfile);
+	int error = dhcpd_boots_init(&server->boots, config);
 	if (!error)
-		error = copy_text(config->tftp_server_name, server->tftp_server_name);
+		error = dhcpd_text_copy(config->tftp_server_name, server->tftp_server_name);
 	if (!error)
 		error = dhcpd_values_init(&server->values, config);
 	if (!error)
 		error = lease_table_new(&server->leases, &leases);
+	if (!error)
+		error = fix_hosts(server, config);
 	return error;
 }
 
@@ -457,7 +509,28 @@ void dhcpd_free(struct dhcpd *server)
 	if (!server)
 		return;
 	lease_table_free(server->leases);
+	dhcpd_boots_fini(&server->boots);
 	free(server);
+}
+
+void dhcpd_port_gone(struct dhcpd *server, uint32_t port, uint64_t now_ms)
+{
+	lease_port_gone(server->leases, port, now_ms);
+}
+
+int dhcpd_restore(struct dhcpd *server, const struct dhcpd_lease *lease, uint64_t now_ms)
+{
+	struct dhcpd_lease clean = *lease;
+	if (!addr_is_v4(&lease->addr) || mac_is_multicast(&lease->mac))
+		return -EINVAL;
+	dhcpd_hostname_clean(lease->hostname, strnlen(lease->hostname, sizeof(lease->hostname)),
+			     clean.hostname);
+	return lease_restore(server->leases, &clean, now_ms);
+}
+
+uint64_t dhcpd_changes(const struct dhcpd *server)
+{
+	return lease_changes(server->leases);
 }
 
 const struct dhcpd_lease *dhcpd_lease_by_name(const struct dhcpd *server, const char *hostname,

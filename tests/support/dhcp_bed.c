@@ -39,7 +39,7 @@ void dhcp_bed_restart(struct dhcp_bed *bed)
 
 enum dhcpd_verdict dhcp_bed_send(struct dhcp_bed *bed, struct wire_in message)
 {
-	const struct addr src = addr_v4(0);
+	struct dhcpd_sender sender = {addr_v4(0), bed->port};
 	size_t len = wire_left(&message);
 	uint8_t *exact = malloc(len ? len : 1);
 	assert(exact);
@@ -47,7 +47,7 @@ enum dhcpd_verdict dhcp_bed_send(struct dhcp_bed *bed, struct wire_in message)
 	memset(bed->buffer, CANARY, sizeof(bed->buffer));
 	bed->reply.bytes = wire_out(bed->buffer, bed->room);
 	enum dhcpd_verdict verdict =
-	    dhcpd_input(bed->server, wire_in(exact, len), &src, bed->now_ms, &bed->reply);
+	    dhcpd_input(bed->server, wire_in(exact, len), &sender, bed->now_ms, &bed->reply);
 	free(exact);
 	for (size_t i = bed->room; i < sizeof(bed->buffer); i++)
 		assert(bed->buffer[i] == CANARY);

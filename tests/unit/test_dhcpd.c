@@ -370,7 +370,7 @@ END_TEST
 START_TEST(test_inform_without_ciaddr_is_answered_to_its_source)
 {
 	struct dhcp_built m = dhcp_build(INFORM, 1);
-	struct addr src = addr_v4(NET + 201);
+	struct dhcpd_sender src = {addr_v4(NET + 201), 0};
 	bed.reply.bytes = wire_out(bed.buffer, 576);
 	ck_assert_int_eq(dhcpd_input(bed.server, dhcp_built_in(&m), &src, 1, &bed.reply),
 			 DHCPD_INFORMED);

@@ -36,10 +36,15 @@ static void close_table(void)
 	table = NULL;
 }
 
+static struct lease *take_on(uint32_t port, uint32_t n, uint64_t now_ms)
+{
+	struct lease_client client = {dhcp_client_mac(n), port};
+	return lease_take(table, &client, now_ms);
+}
+
 static struct lease *take(uint32_t n, uint64_t now_ms)
 {
-	struct mac mac = dhcp_client_mac(n);
-	return lease_take(table, &mac, now_ms);
+	return take_on(0, n, now_ms);
 }
 
 static struct lease *of(uint32_t n)
@@ -88,7 +93,7 @@ START_TEST(test_only_free_addresses_of_the_pool_can_be_asked_for)
 {
 	static const uint32_t no[] = {0,        NET,      NET + 2, NET + 3,
 				      NET + 15, NET + 16, NET - 1, UINT32_MAX};
-	struct mac mac = dhcp_client_mac(1), other = dhcp_client_mac(2);
+	struct lease_client mac = {dhcp_client_mac(1), 0}, other = {dhcp_client_mac(2), 0};
 	for (unsigned i = 0; i < sizeof(no) / sizeof(no[0]); i++)
 		ck_assert_ptr_null(lease_take_addr(table, &mac, no[i], 0));
 	ck_assert_uint_eq(lease_take_addr(table, &mac, NET + 1, 0)->addr, NET + 1);
@@ -107,7 +112,7 @@ START_TEST(test_full_pool_reuses_stale_offers_then_old_leases_then_new_offers)
 	take(1000, 61000); /* offers 0..3 are stale by then */
 	ck_assert_ptr_null(of(0));
 	ck_assert_uint_eq(of(1000)->addr, NET + 5);
-	lease_touch(table, of(1), 61000);
+	lease_touch(table, of(1), 0, 61000);
 	take(1001, 61000);
 	ck_assert_ptr_null(of(2));
 	ck_assert_ptr_nonnull(of(1));

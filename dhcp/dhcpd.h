@@ -39,8 +39,8 @@ enum dhcpd_boot_client { DHCPD_BOOT_PXE, DHCPD_BOOT_IPXE, DHCPD_BOOT_HTTP };
 
 /* A boot file for clients of one kind and architecture (option 93, RFC 4578 section 2.1; the
  * numbers are IANA's of RFC 5970). The entry of the client's own architecture goes before one for
- * any, an iPXE without an entry takes what a PXE client gets, and 'bootfile' below is for all PXE
- * and iPXE clients that no entry is for; an HTTP client gets it only when it is a URL. */
+ * any, an iPXE without an entry takes what a PXE client gets, and 'bootfile' below is for all
+ * clients that no entry is for. */
 struct dhcpd_boot {
 	enum dhcpd_boot_client client;
 	int arch;
@@ -77,8 +77,8 @@ struct dhcpd_config {
 	 * inside dhcpd_input(). */
 	bool (*is_seen)(void *ctx, const struct addr *addr);
 	void *ctx;
-	uint32_t leases_max;          /* remembered clients, at most the size of the pool */
-	struct siphash_key hash_key;  /* random, so that no guest can choose collisions */
+	uint32_t leases_max;         /* remembered clients, at most the size of the pool */
+	struct siphash_key hash_key; /* random, so that no guest can choose collisions */
 };
 
 /* Where a message came from. */
@@ -117,8 +117,8 @@ struct dhcpd_lease {
 	char hostname[DHCPD_HOSTNAME_MAX]; /* lower case, valid as a DNS label; empty when the
 					      client sent none or a bad one */
 	uint64_t expires_ms;
-	bool active; /* acknowledged and not released or declined; expiry is expires_ms */
-	bool fixed;  /* of the config's hosts; may never have been asked for */
+	bool active;   /* acknowledged and not released or declined; expiry is expires_ms */
+	bool fixed;    /* of the config's hosts; may never have been asked for */
 	uint32_t port; /* dhcpd_sender.port of the last message; 0: unknown, or gone */
 };
 

@@ -55,9 +55,9 @@ static const char *find_nearest(const struct dhcpd_boots *boots, enum dhcpd_boot
 	return file ? file : find(boots, client, DHCPD_ARCH_ANY);
 }
 
-static bool is_url(const char *text)
+bool dhcpd_boot_is_url(const char *file)
 {
-	return strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0;
+	return strncmp(file, "http://", 7) == 0 || strncmp(file, "https://", 8) == 0;
 }
 
 const char *dhcpd_boots_choose(const struct dhcpd_boots *boots, const struct dhcpd_request *request)
@@ -65,7 +65,5 @@ const char *dhcpd_boots_choose(const struct dhcpd_boots *boots, const struct dhc
 	const char *file = find_nearest(boots, request->boot_client, request->arch);
 	if (!file && request->boot_client == DHCPD_BOOT_IPXE)
 		file = find_nearest(boots, DHCPD_BOOT_PXE, request->arch);
-	if (!file && (request->boot_client != DHCPD_BOOT_HTTP || is_url(boots->bootfile)))
-		file = boots->bootfile;
-	return file ? file : "";
+	return file ? file : boots->bootfile;
 }

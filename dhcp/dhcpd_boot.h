@@ -20,6 +20,7 @@ void dhcpd_boots_fini(struct dhcpd_boots *boots);
 /* "" for none. */
 const char *dhcpd_boots_choose(const struct dhcpd_boots *boots,
 			       const struct dhcpd_request *request);
+bool dhcpd_boot_is_url(const char *file);
 
 /* 0, or -EINVAL when it is too long; NULL is "". */
 int dhcpd_text_copy(const char *text, char ret[DHCPD_TEXT_MAX]);

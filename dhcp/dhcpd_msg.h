@@ -57,8 +57,8 @@ enum dhcpd_code { /* RFC 2132 unless said */
 		  DHCPD_OPT_FQDN = 81,       /* RFC 4702 */
 		  DHCPD_OPT_RELAY = 82,      /* RFC 3046 */
 		  DHCPD_OPT_ARCH = 93,       /* RFC 4578 section 2.1 */
-		  DHCPD_OPT_SEARCH = 119, /* RFC 3397 */
-		  DHCPD_OPT_ROUTES = 121, /* RFC 3442 */
+		  DHCPD_OPT_SEARCH = 119,    /* RFC 3397 */
+		  DHCPD_OPT_ROUTES = 121,    /* RFC 3442 */
 		  DHCPD_OPT_END = 255,
 };
 
@@ -95,7 +95,7 @@ struct dhcpd_request { /* pointers are into the message */
 	uint8_t params_n;
 	const uint8_t *client_id; /* option 61 */
 	uint8_t client_id_len;
-	char hostname[DHCPD_HOSTNAME_MAX]; /* options 12 or 81, cleaned; "" */
+	char hostname[DHCPD_HOSTNAME_MAX];  /* options 12 or 81, cleaned; "" */
 	enum dhcpd_boot_client boot_client; /* options 60 and 77 */
 	int arch;                           /* option 93's first; DHCPD_ARCH_ANY when not sent */
 };

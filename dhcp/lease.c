@@ -248,7 +248,7 @@ static struct lease *take_any(struct lease_table *table, const struct lease_port
 }
 
 static void bind_to(struct lease_table *table, struct lease *lease, const struct mac *mac,
-		 uint32_t position)
+		    uint32_t position)
 {
 	lease_pool_take(&table->pool, position);
 	lease->addr = lease_pool_addr(&table->pool, position);

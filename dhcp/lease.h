@@ -40,10 +40,10 @@ struct lease {
 	struct dhcpd_lease pub;
 	uint32_t addr; /* host order, the same as pub.addr */
 	enum lease_state state;
-	bool named;                /* fixed together with its name */
-	struct lease_port *port;   /* borrowed; NULL: unknown, or gone */
-	uint64_t since_ms;         /* last offer, acknowledgement, release or decline */
-	struct lease *next, *prev; /* in the list of its state, longest silent first */
+	bool named;                            /* fixed together with its name */
+	struct lease_port *port;               /* borrowed; NULL: unknown, or gone */
+	uint64_t since_ms;                     /* last offer, acknowledgement, release or decline */
+	struct lease *next, *prev;             /* in the list of its state, longest silent first */
 	struct lease *next_offer, *prev_offer; /* OFFERED: of the same port, oldest first */
 	struct lease *hash_next[LEASE_INDEXES];
 	struct lease **hash_link[LEASE_INDEXES]; /* what points here; NULL: not in this index */
@@ -55,7 +55,7 @@ struct lease_table_config {
 	uint32_t first;       /* host number that is given out first, 1..hosts_n */
 	uint32_t reserved[2]; /* host numbers never given out; 0: none */
 	uint32_t leases_max;
-	uint32_t lease_s; /* UINT32_MAX: for ever */
+	uint32_t lease_s;                                    /* UINT32_MAX: for ever */
 	bool (*is_seen)(void *ctx, const struct addr *addr); /* as in struct dhcpd_config */
 	void *ctx;
 	struct siphash_key hash_key;

@@ -1,5 +1,5 @@
-/* The lease file's text: one lease a line, of DHCPv4 and DHCPv6, as people read it. Text in, records
- * out, and back; the file itself is stack/app's. */
+/* The lease file's text: one lease a line, of DHCPv4 and DHCPv6, as people read it. Text in,
+ * records out, and back; the file itself is stack/app's. */
 #ifndef LWNAT_DHCP_LEASE_FILE_H
 #define LWNAT_DHCP_LEASE_FILE_H
 

@@ -1,5 +1,5 @@
-/* Which addresses of a net are taken. A position is a place in pool order: 0 is host number 'first',
- * and after the net's last host come its first ones. */
+/* Which addresses of a net are taken. A position is a place in pool order: 0 is host number
+ * 'first', and after the net's last host come its first ones. */
 #ifndef LWNAT_DHCP_LEASE_POOL_H
 #define LWNAT_DHCP_LEASE_POOL_H
 

@@ -78,6 +78,5 @@ void lease_port_uncount(struct lease *lease)
 
 bool lease_port_may_take(const struct lease_port *port, uint32_t left)
 {
-	return !port || port->held_n < LEASE_PORT_MIN ||
-	       port->held_n / LEASE_PORT_SHARE < left;
+	return !port || port->held_n < LEASE_PORT_MIN || port->held_n / LEASE_PORT_SHARE < left;
 }

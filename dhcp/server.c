@@ -86,7 +86,7 @@ static bool put_own_value(struct composer *c, uint8_t code)
 		return true;
 	}
 	/* UEFI section 24.7.3.1: without it the answer is not taken for one about HTTP. */
-	if (code == DHCPD_OPT_VENDOR_CLASS && c->bootfile[0] &&
+	if (code == DHCPD_OPT_VENDOR_CLASS && dhcpd_boot_is_url(c->bootfile) &&
 	    c->x->request.boot_client == DHCPD_BOOT_HTTP) {
 		dhcpd_writer_put(&c->writer, code, http, sizeof(http) - 1);
 		return true;
@@ -403,8 +403,7 @@ enum dhcpd_verdict dhcpd_input(struct dhcpd *server, struct wire_in request,
 	assert(reply->bytes.end - reply->bytes.start >= REPLY_ROOM_MIN);
 	*reply = (struct dhcpd_reply){
 	    .bytes = wire_out(reply->bytes.start, (size_t)(reply->bytes.end - reply->bytes.start))};
-	struct exchange x = {
-	    .server = server, .sender = sender, .now_ms = now_ms, .reply = reply};
+	struct exchange x = {.server = server, .sender = sender, .now_ms = now_ms, .reply = reply};
 	enum dhcpd_verdict verdict = DHCPD_MALFORMED;
 
 	lease_table_tick(server->leases, now_ms);
@@ -445,8 +444,7 @@ static int fix_hosts(struct dhcpd *server, const struct dhcpd_config *config)
 		if (strlen(name) != strlen(text) || !addr_is_v4(&host->addr) ||
 		    mac_is_multicast(&host->mac))
 			return -EINVAL;
-		int error =
-		    lease_fix(server->leases, &host->mac, addr_to_v4(&host->addr), name);
+		int error = lease_fix(server->leases, &host->mac, addr_to_v4(&host->addr), name);
 		if (error)
 			return error;
 	}

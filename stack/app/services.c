@@ -114,10 +114,11 @@ static void on_dhcp(void *ctx, const struct nat_udp_meta *meta, const uint8_t *p
 	uint8_t bytes[DHCP_REPLY_MAX];
 	struct dhcpd_reply reply = {
 	    .bytes = wire_out(bytes, room < sizeof(bytes) ? room : sizeof(bytes))};
+	struct dhcpd_sender sender = {meta->guest.addr, meta->port->id};
 	enum dhcpd_verdict verdict;
 
-	verdict = dhcpd_input(s->dhcpd, wire_in(payload, len), &meta->guest.addr,
-			      uv_now(s->config.loop), &reply);
+	verdict =
+	    dhcpd_input(s->dhcpd, wire_in(payload, len), &sender, uv_now(s->config.loop), &reply);
 	log_dhcp(s, verdict, meta, &reply);
 	if (verdict == DHCPD_ACKED && !addr_is_unspecified(&reply.leased))
 		nat_neighbour_set(s->config.nat, &reply.leased, &reply.client_mac, meta->port);

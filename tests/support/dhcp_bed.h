@@ -16,7 +16,7 @@ struct dhcp_bed {
 	struct dhcpd *server;
 	uint64_t now_ms;
 	uint32_t port; /* that messages come in by; 0: unknown */
-	size_t room; /* bytes of 'buffer' that the server is given */
+	size_t room;   /* bytes of 'buffer' that the server is given */
 	uint8_t buffer[2048];
 	struct dhcpd_reply reply; /* the last one */
 };

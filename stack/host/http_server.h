@@ -25,6 +25,10 @@ struct http_server_config {
 	struct http_limits limits;
 	/* A whole request has come. Replies before it returns, or says http_later(). */
 	void (*request)(void *ctx, struct http_exchange *x);
+	/* Instead of the former, for a request that must be refused with 'status': 400 for a bad
+	 * target or 413 for a body that is too long; 'text' says it in one line. NULL: refused with
+	 * that line as text/plain. */
+	void (*fault)(void *ctx, struct http_exchange *x, unsigned status, const char *text);
 	void *ctx;
 };
 
@@ -36,7 +40,7 @@ int http_server_new(struct http_server **ret, uv_loop_t *loop,
 int http_server_add(struct http_server *server, int fd, uintptr_t peer);
 unsigned http_server_connections(const struct http_server *server);
 /* Cuts all connections; 'gone' and 'end' callbacks come before the return. The memory goes when
- * libuv has closed the handles. Not from inside a callback. NULL is fine. */
+ * libuv has closed the handles. Not from inside a callback of the server. NULL is fine. */
 void http_server_close(struct http_server *server);
 
 /* ---- the request ---- */
@@ -46,7 +50,7 @@ const char *http_method(const struct http_exchange *x);
 const char *http_path(const struct http_exchange *x);
 /* A parameter's value ("" for a bare name), or NULL. */
 const char *http_query(const struct http_exchange *x, const char *name);
-/* The parameters in order: the name, or NULL when there are no more. */
+/* The parameters in order, each name once: the name, or NULL when there are no more. */
 const char *http_query_nth(const struct http_exchange *x, unsigned n, const char **ret_value);
 const char *http_request_header(const struct http_exchange *x, const char *name); /* or NULL */
 const char *http_body(const struct http_exchange *x, size_t *ret_len); /* ends with a NUL too */

@@ -47,13 +47,14 @@ pure_srcs := $(filter-out $(main_src) $(nat_srcs) $(host_srcs),$(srcs))
 comma := ,
 objs_of = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
+# lwIP's ip4_frag.c and ip6_frag.c are compiled as part of stack/nat/port/reass[46].c.
 # lwIP, fetched and verified by stack/nat/port/get-lwip.sh; needs our lwipopts.h to be compiled.
 have_lwip := $(wildcard stack/nat/port/lwipopts.h)
 lwip_dir := build/lwip
 lwip_core := altcp altcp_alloc altcp_tcp def dns inet_chksum init ip mem memp netif pbuf raw stats sys \
 	tcp tcp_in tcp_out timeouts udp \
-	$(addprefix ipv4/,acd autoip dhcp etharp icmp igmp ip4 ip4_addr ip4_frag) \
-	$(addprefix ipv6/,dhcp6 ethip6 icmp6 inet6 ip6 ip6_addr ip6_frag mld6 nd6)
+	$(addprefix ipv4/,acd autoip dhcp etharp icmp igmp ip4 ip4_addr) \
+	$(addprefix ipv6/,dhcp6 ethip6 icmp6 inet6 ip6 ip6_addr mld6 nd6)
 lwip_objs := $(if $(have_lwip),$(patsubst %,$(B)/obj/lwip/%.o,$(lwip_core)))
 lwip_stamp := $(if $(have_lwip),$(lwip_dir)/verified)
 
@@ -149,6 +150,8 @@ $(B)/obj/lwip/%.o: $(lwip_stamp) $(B)/flags
 nat_objs := $(call objs_of,$(nat_srcs))
 $(nat_objs): extra_cflags = $(lwip_cppflags)
 $(nat_objs): | $(lwip_stamp)
+# They contain lwIP's sources, which are not written with the aliasing rules in mind.
+$(call objs_of,$(wildcard stack/nat/port/reass?.c)): extra_cflags += -fno-strict-aliasing
 test_objs := $(call objs_of,$(test_srcs) $(support_srcs) $(wildcard tests/fuzz/*.c))
 $(test_objs): extra_cflags = $(check_cflags)
 $(test_objs): | $(lwip_stamp)

@@ -207,37 +207,61 @@ uint64_t dgflow_next_ms(const struct nat *nat)
 
 void dgflow_send_failed(struct nat *nat, struct guest *guest, const struct packet *packet, int err)
 {
-	int code = icmp_code_of_errno(err);
-
 	nat->counters.dropped_host_send++;
-	if (code >= 0)
-		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, (uint8_t)code);
+	icmp_answer_error(nat, guest, packet, icmp_reason_of_errno(err));
 }
 
 /* The IP header the guest's packet had, near enough to be recognised: addresses, protocol, length.
  */
-static void put_quoted_ip(struct wire_out *out, const struct addr *src, const struct addr *dst,
-			  uint8_t proto, size_t l4_len)
+static void put_quoted_ip(struct wire_out *out, const struct dgflow *dg, const struct addr *dst,
+			  size_t l4_len)
 {
+	const struct addr *src = &dg->flow.key.guest.addr;
+	bool udp = dg->flow.key.kind == FLOW_UDP;
+
+	if (!addr_is_v4(src)) {
+		wire_put_u32(out, 0x60000000);
+		wire_put_u16(out, (uint16_t)l4_len);
+		wire_put_u8(out, udp ? IPPROTO_NUMBER_UDP : IPPROTO_NUMBER_ICMPV6);
+		wire_put_u8(out, 1);
+		wire_put_bytes(out, src->b, 16);
+		wire_put_bytes(out, dst->b, 16);
+		return;
+	}
 	wire_put_u16(out, 0x4500);
 	wire_put_u16(out, (uint16_t)(20 + l4_len));
 	wire_put_u32(out, 0); /* identification, fragment offset */
 	wire_put_u8(out, 1);  /* time to live: what was left where it failed is not known */
-	wire_put_u8(out, proto);
+	wire_put_u8(out, udp ? IPPROTO_NUMBER_UDP : IPPROTO_NUMBER_ICMP);
 	wire_put_u16(out, 0);
 	wire_put_u32(out, addr_to_v4(src));
 	wire_put_u32(out, addr_to_v4(dst));
 	wire_patch_u16(out, 10, checksum_finish(checksum_add(0, out->start, 20)));
 }
 
+static bool is_passed_on(const struct icmp_error *error, bool v6)
+{
+	if (v6)
+		return error->type >= ICMP6_UNREACHABLE && error->type <= ICMP6_PARAMETER_PROBLEM;
+	return error->type == ICMP4_UNREACHABLE || error->type == ICMP4_TIME_EXCEEDED;
+}
+
+static bool is_from_peer(const struct icmp_error *error, bool v6)
+{
+	struct icmp_error no_port;
+
+	icmp_error_set(&no_port, v6, ICMP_NO_PORT);
+	return error->type == no_port.type && error->code == no_port.code;
+}
+
 void dgflow_pass_error(struct nat *nat, struct dgflow *dg, const struct host_datagram *error,
 		       const struct wire_out *l4)
 {
-	uint8_t proto = dg->flow.key.kind == FLOW_UDP ? IPPROTO_NUMBER_UDP : IPPROTO_NUMBER_ICMP;
+	const struct addr *guest = &dg->flow.key.guest.addr;
+	struct addr peer = policy_peer_seen(&nat->config, &error->peer.addr, guest);
+	bool v6 = !addr_is_v4(guest);
 	size_t l4_len = wire_len(l4);
-	struct addr peer =
-	    policy_peer_seen(&nat->config, &error->peer.addr, &dg->flow.key.guest.addr);
-	uint8_t quote[20 + 64];
+	uint8_t quote[40 + 64];
 	struct wire_out out = wire_out(quote, sizeof(quote));
 	struct icmp_error icmp = {
 	    .type = error->icmp_type,
@@ -246,19 +270,16 @@ void dgflow_pass_error(struct nat *nat, struct dgflow *dg, const struct host_dat
 	    .to_mac = dg->mac,
 	};
 
-	if (!addr_is_v4(&dg->flow.key.guest.addr) || !addr_is_v4(&peer))
+	if (addr_is_v4(&error->peer.addr) == v6 || !is_passed_on(&icmp, v6))
 		return;
-	if (icmp.type != ICMP4_UNREACHABLE && icmp.type != ICMP4_TIME_EXCEEDED)
-		return;
-	put_quoted_ip(&out, &dg->flow.key.guest.addr, &peer, proto, l4_len);
+	put_quoted_ip(&out, dg, &peer, l4_len);
 	wire_put_bytes(&out, l4->start, l4_len < 64 ? l4_len : 64);
 	icmp.quote = quote;
 	icmp.quote_len = wire_len(&out);
 	/* An error that the host itself found comes from where the packet was going, or from us. */
 	if (!addr_is_unspecified(&error->offender))
-		icmp.from =
-		    policy_peer_seen(&nat->config, &error->offender, &dg->flow.key.guest.addr);
-	else if (icmp.type == ICMP4_UNREACHABLE && icmp.code == ICMP4_PORT)
+		icmp.from = policy_peer_seen(&nat->config, &error->offender, guest);
+	else if (is_from_peer(&icmp, v6))
 		icmp.from = peer;
 	icmp_send_error(nat, dg->flow.guest, &icmp);
 }

@@ -4,7 +4,9 @@
 #include "stack/nat/dgflow.h"
 #include "stack/nat/forward.h"
 #include "stack/nat/icmp.h"
+#include "stack/nat/gateway6.h"
 #include "stack/nat/ip_lwip.h"
+#include "stack/nat/nd.h"
 #include "stack/nat/policy.h"
 #include "stack/nat/port/port_state.h"
 #include "stack/nat/tcpflow.h"
@@ -102,6 +104,9 @@ static bool config_ok(const struct nat_config *config)
 	if (config->ipv4 && (!addr_is_v4(&config->host4) || !addr_is_v4(&config->dns4) ||
 			     !addr_is_v4(&config->net4.addr)))
 		return false;
+	if (config->ipv6 && (addr_is_v4(&config->host6) || addr_is_v4(&config->dns6) ||
+			     addr_is_v4(&config->net6.addr)))
+		return false;
 	return config->limits.flows_max > 0;
 }
 
@@ -141,6 +146,7 @@ int nat_new(struct nat **ret, const struct nat_config *config)
 		return -ENOMEM;
 	nat_exists = true;
 	nat->config = *config;
+	nat->config.linklocal6 = nd_linklocal_of(&config->mac);
 	init_lists(nat);
 	block_pool_init(&nat->blocks, config->limits.host_to_guest_bytes_max);
 	port_state_set(config->rng);
@@ -218,6 +224,7 @@ void nat_port_remove(struct nat *nat, struct port *port)
 			end_flow(nat, list_entry(guest->flows[kind].next, struct flow, guest_link));
 	}
 	neighbour_forget_port(nat->neighbours, port);
+	iplwip_drop_fragments(nat, guest);
 	if (nat->output.guest == guest)
 		nat->output = (struct nat_output){.guest = NULL};
 	list_remove(&guest->link);
@@ -235,6 +242,14 @@ void nat_learn(struct nat *nat, const struct addr *addr, const struct mac *mac, 
 		nat->config.neighbour(nat->config.neighbour_ctx, guest->port, addr, mac);
 	tcpinbound_neighbour_known(nat, addr);
 	udpinbound_neighbour_known(nat, addr);
+}
+
+void nat_ask(struct nat *nat, const struct addr *addr)
+{
+	if (addr_is_v4(addr))
+		arp_ask(nat, addr);
+	else
+		nd_ask(nat, addr);
 }
 
 static void input_complete(struct nat *nat, struct guest *guest, const struct packet *packet)
@@ -262,7 +277,7 @@ static void input_complete(struct nat *nat, struct guest *guest, const struct pa
 	default:
 		nat->counters.dropped_protocol++;
 		if (!addr_is_multicast(&packet->dst) && !addr_is_broadcast(&packet->dst))
-			icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_PROTOCOL);
+			icmp_answer_error(nat, guest, packet, ICMP_NO_PROTOCOL);
 		break;
 	}
 }
@@ -271,13 +286,17 @@ static void input_ip(struct nat *nat, struct guest *guest, const struct packet *
 {
 	struct packet whole;
 
-	if (packet->v6 ? !nat->config.ipv6 : !nat->config.ipv4) {
+	if (packet->v6) {
+		gateway6_input(nat, guest, packet);
+		return;
+	}
+	if (!nat->config.ipv4) {
 		nat->counters.dropped_protocol++;
 		return;
 	}
 	if (!packet->fragment)
 		input_complete(nat, guest, packet);
-	else if (iplwip_reassemble(nat, packet, &whole))
+	else if (iplwip_reassemble(nat, guest, packet, &whole))
 		input_complete(nat, guest, &whole);
 }
 
@@ -465,6 +484,11 @@ void nat_neighbour_set(struct nat *nat, const struct addr *addr, const struct ma
 {
 	if (port->nat_data)
 		nat_learn(nat, addr, mac, port->nat_data);
+}
+
+const struct addr *nat_linklocal(const struct nat *nat)
+{
+	return &nat->config.linklocal6;
 }
 
 const struct nat_counters *nat_counters(const struct nat *nat)

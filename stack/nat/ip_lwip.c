@@ -1,9 +1,9 @@
 #include "stack/nat/ip_lwip.h"
 
+#include "stack/base/wire.h"
 #include "stack/nat/lwip_addr.h"
 
 #include "lwip/ip.h"
-#include "lwip/ip4_frag.h"
 #include "lwip/netif.h"
 #include "lwip/pbuf.h"
 #include "lwip/udp.h"
@@ -45,9 +45,6 @@ int iplwip_init(struct nat *nat)
 
 void iplwip_fini(struct nat *nat)
 {
-	for (int second = 0; second <= IP_REASS_MAXAGE; second++)
-		ip_reass_tmr();
-	nat->reassembly_ms = 0;
 	if (nat->udp_pcb)
 		udp_remove(nat->udp_pcb);
 	nat->udp_pcb = NULL;
@@ -60,30 +57,76 @@ bool iplwip_reassembly_pending(const struct nat *nat)
 	return nat->reassembly_ms != 0;
 }
 
-void iplwip_reassembly_tick(struct nat *nat)
+static bool tick(struct guest *guest)
 {
-	ip_reass_tmr();
-	if (--nat->reassembly_ticks_left == 0)
-		nat->reassembly_ms = 0;
-	else
-		nat->reassembly_ms = nat->now_ms + 1000;
+	if (!reass_is_empty(&guest->reass4))
+		reass4_tick(&guest->reass4);
+	if (!reass_is_empty(&guest->reass6))
+		reass6_tick(&guest->reass6);
+	return !reass_is_empty(&guest->reass4) || !reass_is_empty(&guest->reass6);
 }
 
-bool iplwip_reassemble(struct nat *nat, const struct packet *fragment, struct packet *ret)
+void iplwip_reassembly_tick(struct nat *nat)
 {
+	bool pending = false;
+
+	for (struct list *link = nat->guests.next; link != &nat->guests; link = link->next)
+		pending |= tick(list_entry(link, struct guest, link));
+	nat->reassembly_ms = pending ? nat->now_ms + 1000 : 0;
+}
+
+void iplwip_drop_fragments(struct nat *nat, struct guest *guest)
+{
+	(void)nat;
+	while (tick(guest))
+		;
+}
+
+/* A copy of the fragment for lwIP to keep and write into. */
+static struct pbuf *copy_of(const struct packet *fragment)
+{
+	struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16_t)fragment->ip_len, PBUF_RAM);
+
+	if (p)
+		memcpy(p->payload, fragment->ip, fragment->ip_len);
+	return p;
+}
+
+/* The same for IPv6, where headers before the Fragment header have been read and done with. lwIP
+ * counts the bytes of the whole, headers included, in 16 bits. */
+static struct pbuf *copy_of6(const struct packet *fragment)
+{
+	struct wire_in in = wire_in(fragment->l4, fragment->l4_len);
+	struct wire_out out;
 	struct pbuf *p;
 
-	/* lwIP writes into the header of each fragment and keeps it: a copy of its own. */
-	p = fragment->v6 ? NULL : pbuf_alloc(PBUF_RAW, (u16_t)fragment->ip_len, PBUF_RAM);
+	wire_skip(&in, 2);
+	if ((wire_get_u16(&in) & 0xfff8u) + wire_left(&in) - 4 > 65535u - 40)
+		return NULL;
+	p = pbuf_alloc(PBUF_RAW, (u16_t)(40 + fragment->l4_len), PBUF_RAM);
+	if (!p)
+		return NULL;
+	out = wire_out(p->payload, p->len);
+	wire_put_bytes(&out, fragment->ip, 4);
+	wire_put_u16(&out, (uint16_t)fragment->l4_len);
+	wire_put_u8(&out, IP6_NEXTH_FRAGMENT);
+	wire_put_bytes(&out, fragment->ip + 7, 33);
+	wire_put_bytes(&out, fragment->l4, fragment->l4_len);
+	return p;
+}
+
+bool iplwip_reassemble(struct nat *nat, struct guest *guest, const struct packet *fragment,
+		       struct packet *ret)
+{
+	struct pbuf *p = fragment->v6 ? copy_of6(fragment) : copy_of(fragment);
+
 	if (!p) {
 		nat->counters.dropped_reassembly++;
 		return false;
 	}
-	memcpy(p->payload, fragment->ip, fragment->ip_len);
-	nat->reassembly_ticks_left = IP_REASS_MAXAGE + 1;
 	if (!nat->reassembly_ms)
 		nat->reassembly_ms = nat->now_ms + 1000;
-	p = ip4_reass(p);
+	p = fragment->v6 ? reass6_input(&guest->reass6, p) : reass4_input(&guest->reass4, p);
 	if (!p)
 		return false;
 	*ret = *fragment;

@@ -6,11 +6,13 @@
 #include "stack/nat/nat_priv.h"
 
 int iplwip_init(struct nat *nat);  /* 0 or -ENOMEM */
-void iplwip_fini(struct nat *nat); /* fragments that wait are dropped */
+void iplwip_fini(struct nat *nat); /* all guests must be gone */
 
 /* Takes a fragment in. When it completes a datagram, 'ret' holds that (its bytes in nat->linear)
  * and true is returned. */
-bool iplwip_reassemble(struct nat *nat, const struct packet *fragment, struct packet *ret);
+bool iplwip_reassemble(struct nat *nat, struct guest *guest, const struct packet *fragment,
+		       struct packet *ret);
+void iplwip_drop_fragments(struct nat *nat, struct guest *guest);
 /* Must be called once a second while fragments wait. */
 bool iplwip_reassembly_pending(const struct nat *nat);
 void iplwip_reassembly_tick(struct nat *nat);

@@ -51,6 +51,15 @@ struct nat_config {
 	void (*neighbour)(void *ctx, struct port *port, const struct addr *addr,
 			  const struct mac *mac);
 	void *neighbour_ctx;
+	/* The gateway's link-local address, fe80::/64 and the EUI-64 of 'mac' (RFC 4291 appendix
+	 * A): nat_new() sets it in its own copy; see nat_linklocal(). */
+	struct addr linklocal6;
+	/* A guest asks for a router advertisement: a valid Router Solicitation (RFC 4861 section
+	 * 6.1.1) has come in on 'port'. 'from' is :: while the guest has no address. May send at
+	 * once (nat_icmp6_send). NULL: nobody is told. */
+	void (*router_solicited)(void *ctx, struct port *port, const struct mac *from_mac,
+				 const struct addr *from);
+	void *router_ctx;
 };
 
 /* Limits for 'nofile' usable descriptors (RLIMIT_NOFILE less what the program itself needs). */
@@ -153,12 +162,12 @@ void nat_udp_inbound(struct nat *nat, int handle, const struct endpoint *peer,
 /* The forward's handle is about to be closed: forget the mappings that use it. */
 void nat_udp_inbound_closed(struct nat *nat, int handle);
 
-/* A UDP datagram for one of the gateway's services: addressed to the gateway or DNS address, or
- * broadcast/multicast. */
+/* A UDP datagram for one of the gateway's services: addressed to the gateway, DNS or link-local
+ * address, or broadcast/multicast (as ff02::1:2 of DHCPv6). */
 struct nat_udp_meta {
 	struct port *port;
 	struct mac guest_mac;
-	struct endpoint guest;   /* source; 0.0.0.0 while the guest has no address */
+	struct endpoint guest;   /* source; 0.0.0.0 or :: while the guest has no address */
 	struct endpoint service; /* destination as sent */
 };
 typedef void nat_udp_service(void *ctx, const struct nat_udp_meta *meta, const uint8_t *payload,
@@ -181,6 +190,13 @@ struct nat_udp_reply {
 };
 void nat_udp_send(struct nat *nat, const struct nat_udp_reply *reply, const uint8_t *payload,
 		  size_t len);
+/* Sends an ICMPv6 message of the gateway's (a Router Advertisement): 'bytes' from its type on,
+ * the checksum is filled in, the hop limit is 255. 'from.addr' :: means the gateway's link-local
+ * address; ports are ignored; a multicast 'to.addr' needs the MAC that goes with it. */
+void nat_icmp6_send(struct nat *nat, const struct nat_udp_reply *reply, const uint8_t *bytes,
+		    size_t len);
+/* The gateway's link-local address. */
+const struct addr *nat_linklocal(const struct nat *nat);
 /* TCP to 'port' on the DNS addresses (dns_only) or on all of the gateway's goes to
  * host_ops.tcp_dial_service('service'). */
 int nat_tcp_service_add(struct nat *nat, uint16_t port, bool dns_only, unsigned service);

@@ -9,6 +9,7 @@
 #include "stack/nat/nat.h"
 #include "stack/nat/neighbour.h"
 #include "stack/nat/packet.h"
+#include "stack/nat/port/reass.h"
 #include "stack/nat/solo.h"
 
 #define NAT_UDP_SERVICES_MAX 16
@@ -37,7 +38,9 @@ struct guest {
 	struct tcpflow *last_tcp;
 	uint64_t icmp_error_window_ms; /* start of the second in which 'icmp_errors' were sent */
 	uint32_t icmp_errors;
-	struct addr arp_asked; /* the foreign address asked for last (arp.c) */
+	struct reass reass4, reass6; /* fragments of what has not come whole yet */
+	struct addr arp_asked;       /* the foreign address asked for last (arp.c) */
+	struct addr nd_asked;        /* likewise (nd.c) */
 };
 
 struct nat_udp_service_row {
@@ -94,7 +97,6 @@ struct nat {
 	uint32_t time_wait_n;
 	uint64_t tick_ms;       /* when the last TCP tick was due */
 	uint64_t reassembly_ms; /* next second tick of IP reassembly; 0: nothing pending */
-	unsigned reassembly_ticks_left;
 
 	struct nat_udp_service_row udp_services[NAT_UDP_SERVICES_MAX];
 	unsigned udp_services_n;
@@ -114,6 +116,8 @@ int nat_flow_add(struct nat *nat, struct guest *guest, struct flow *flow);
 void nat_flow_remove(struct nat *nat, struct flow *flow); /* its handle must be closed */
 void nat_flow_set_handle(struct nat *nat, struct flow *flow, int handle);
 void nat_flow_drop_handle(struct nat *nat, struct flow *flow);
+/* Asks on every port who has 'addr', by ARP or neighbour solicitation. */
+void nat_ask(struct nat *nat, const struct addr *addr);
 /* An address is at this MAC and port: remembered, and told to those who wait for it. */
 void nat_learn(struct nat *nat, const struct addr *addr, const struct mac *mac,
 	       struct guest *guest);

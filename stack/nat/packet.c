@@ -2,6 +2,17 @@
 
 #include "stack/base/wire.h"
 
+/* Next header values (RFC 8200 section 4.1). */
+enum {
+	HEADER_HOP_BY_HOP = 0,
+	HEADER_ROUTING = 43,
+	HEADER_FRAGMENT = 44,
+	HEADER_NONE = 59,
+	HEADER_DESTINATION = 60,
+};
+
+#define EXTENSION_HEADERS_MAX 8 /* RFC 8504 section 5.3 lets a node have such a limit */
+
 static enum packet_verdict read_ipv4(struct packet *ret, const uint8_t *bytes, size_t len)
 {
 	struct wire_in in = wire_in(bytes, len);
@@ -32,6 +43,132 @@ static enum packet_verdict read_ipv4(struct packet *ret, const uint8_t *bytes, s
 	return PACKET_OK;
 }
 
+/* Walks through the extension headers of 'packet'. */
+struct walk {
+	struct packet *packet;
+	struct wire_in in;
+	uint8_t next; /* header that begins at in.at */
+	bool drop;    /* an option wants the packet gone without a word */
+};
+
+static uint16_t offset_of(const struct walk *walk, const uint8_t *at)
+{
+	return (uint16_t)(at - walk->packet->ip);
+}
+
+static void problem(struct walk *walk, enum packet_problem what, const uint8_t *at)
+{
+	walk->packet->problem = what;
+	walk->packet->problem_at = offset_of(walk, at);
+}
+
+/* RFC 8200 section 4.2: an option's two highest bits say what becomes of the packet where the
+ * option is not known, and we know none but padding. */
+static void read_options(struct walk *walk, struct wire_in in)
+{
+	while (wire_left(&in) && !walk->packet->problem) {
+		const uint8_t *at = in.at;
+		uint8_t type = wire_get_u8(&in);
+
+		if (type == 0)
+			continue;
+		wire_skip(&in, wire_get_u8(&in));
+		if (in.bad)
+			problem(walk, PACKET_BAD_FIELD, at);
+		else if (type >> 6 == 1)
+			walk->drop = true;
+		else if (type >> 6 == 2 ||
+			 (type >> 6 == 3 && !addr_is_multicast(&walk->packet->dst)))
+			problem(walk, PACKET_BAD_OPTION, at);
+	}
+}
+
+/* An extension header of the common form: next header, length, contents. */
+static void read_extension(struct walk *walk)
+{
+	uint8_t kind = walk->next;
+	const uint8_t *start = walk->in.at;
+	struct wire_in in;
+
+	walk->next = wire_get_u8(&walk->in);
+	in = wire_get_in(&walk->in, (size_t)wire_get_u8(&walk->in) * 8 + 6);
+	if (walk->in.bad)
+		return;
+	if (kind != HEADER_ROUTING)
+		read_options(walk, in);
+	else if (start[3] != 0) /* section 4.4: no type of it is ours, and segments are left */
+		problem(walk, PACKET_BAD_FIELD, start + 2);
+	walk->packet->next_header_at = offset_of(walk, start);
+}
+
+/* Section 4.5. true when this is one piece of several: 'l4' then stays at the Fragment header. A
+ * whole datagram may have one, too (RFC 6946). */
+static bool read_fragment(struct walk *walk)
+{
+	const uint8_t *start = walk->in.at;
+	size_t len;
+	uint16_t offset;
+	bool more;
+
+	walk->next = wire_get_u8(&walk->in);
+	wire_skip(&walk->in, 1);
+	offset = wire_get_u16(&walk->in);
+	wire_skip(&walk->in, 4);
+	len = wire_left(&walk->in);
+	more = offset & 1;
+	offset &= 0xfff8;
+	if (walk->in.bad)
+		return false;
+	if (more && len % 8 != 0)
+		problem(walk, PACKET_BAD_FIELD, walk->packet->ip + 4);
+	else if (offset + len > 0xffff)
+		problem(walk, PACKET_BAD_FIELD, start + 2);
+	else if (more || offset != 0) {
+		walk->in.at = start;
+		walk->packet->fragment = true;
+		return true;
+	}
+	walk->packet->next_header_at = offset_of(walk, start);
+	return false;
+}
+
+static void read_extensions(struct walk *walk)
+{
+	for (int n = 0; n < EXTENSION_HEADERS_MAX && !walk->in.bad && !walk->drop; n++) {
+		if (walk->packet->problem)
+			return;
+		switch (walk->next) {
+		case HEADER_HOP_BY_HOP:
+			if (n > 0) { /* section 4.1: it comes first */
+				problem(walk, PACKET_BAD_NEXT_HEADER,
+					walk->packet->ip + walk->packet->next_header_at);
+				return;
+			}
+			read_extension(walk);
+			break;
+		case HEADER_ROUTING:
+		case HEADER_DESTINATION:
+			read_extension(walk);
+			break;
+		case HEADER_FRAGMENT:
+			if (read_fragment(walk))
+				return;
+			break;
+		case HEADER_NONE:
+			walk->drop = true;
+			return;
+		default:
+			return;
+		}
+	}
+}
+
+static bool is_extension(uint8_t header)
+{
+	return header == HEADER_HOP_BY_HOP || header == HEADER_ROUTING ||
+	       header == HEADER_DESTINATION || header == HEADER_FRAGMENT;
+}
+
 static enum packet_verdict read_ipv6(struct packet *ret, const uint8_t *bytes, size_t len)
 {
 	struct wire_in in = wire_in(bytes, len);
@@ -56,6 +193,20 @@ static enum packet_verdict read_ipv6(struct packet *ret, const uint8_t *bytes, s
 	ret->ip_len = 40 + payload_len;
 	ret->l4 = bytes + 40;
 	ret->l4_len = payload_len;
+	ret->problem = PACKET_NO_PROBLEM;
+	ret->next_header_at = 6;
+	if (!is_extension(ret->proto))
+		return ret->proto == HEADER_NONE ? PACKET_OTHER : PACKET_OK;
+
+	struct walk walk = {ret, wire_in(ret->l4, payload_len), ret->proto, false};
+	read_extensions(&walk);
+	if (walk.drop)
+		return PACKET_OTHER;
+	if (walk.in.bad || (is_extension(walk.next) && !ret->fragment && !ret->problem))
+		return PACKET_MALFORMED;
+	ret->proto = walk.next;
+	ret->l4 = walk.in.at;
+	ret->l4_len = wire_left(&walk.in);
 	return PACKET_OK;
 }
 

@@ -19,6 +19,14 @@
 #define IPPROTO_NUMBER_UDP 17
 #define IPPROTO_NUMBER_ICMPV6 58
 
+/* What an IPv6 packet's headers forbid to pass it on (RFC 8200 section 4). */
+enum packet_problem {
+	PACKET_NO_PROBLEM,
+	PACKET_BAD_FIELD,
+	PACKET_BAD_NEXT_HEADER,
+	PACKET_BAD_OPTION,
+};
+
 struct packet {
 	struct mac dst_mac, src_mac;
 	uint16_t ethertype;
@@ -27,8 +35,13 @@ struct packet {
 	uint8_t proto; /* IPv4 protocol or IPv6 next header */
 	uint8_t ttl;   /* or hop limit */
 	bool v6;
-	bool fragment; /* one piece of a larger datagram: 'l4' is not a header */
+	bool fragment; /* one piece of a larger datagram: 'l4' is not a header; IPv6: 'l4' is the
+			  Fragment header */
 	bool dont_fragment;
+	/* IPv6 only. With a problem, 'l4' is where reading ended. */
+	enum packet_problem problem;
+	uint16_t problem_at;     /* bytes from the IP header to what is wrong */
+	uint16_t next_header_at; /* likewise to the field that 'proto' comes from */
 	const uint8_t
 	    *ip; /* the IP header; 'ip_len' bytes to the end of the IP packet, padding cut off */
 	size_t ip_len;

@@ -9,7 +9,8 @@
 #include <errno.h>
 
 #define ECHO_HEADER_LEN 8
-#define ICMP_LEN_MAX (65535 - 20) /* bytes in one IPv4 packet */
+#define ICMP4_LEN_MAX (65535 - 20) /* bytes in one packet that lwIP can count */
+#define ICMP6_LEN_MAX (65535 - 40)
 
 static void forbidden(struct nat *nat, struct guest *guest, const struct packet *packet)
 {
@@ -18,7 +19,7 @@ static void forbidden(struct nat *nat, struct guest *guest, const struct packet 
 		log_warn("%s pings the outside, but this host forbids ping sockets; to allow them: "
 			 "sysctl -w net.ipv4.ping_group_range=\"0 2147483647\"",
 			 guest->port->name);
-	icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_ADMIN_PROHIBITED);
+	icmp_answer_error(nat, guest, packet, ICMP_PROHIBITED);
 }
 
 static struct dgflow *find_or_open(struct nat *nat, struct guest *guest,
@@ -52,13 +53,15 @@ void ping_request(struct nat *nat, struct guest *guest, const struct packet *pac
 		return;
 	}
 	if (packet->ttl <= 1) {
-		icmp_answer_error(nat, guest, packet, ICMP4_TIME_EXCEEDED, 0);
+		icmp_answer_error(nat, guest, packet, ICMP_TTL_EXCEEDED);
 		return;
 	}
 	dg = find_or_open(nat, guest, packet, identifier, &err);
 	if (!dg) {
 		if (err == -EACCES || err == -EPERM)
 			forbidden(nat, guest, packet);
+		else
+			icmp_answer_error(nat, guest, packet, icmp_reason_of_errno(err));
 		return;
 	}
 	dg->mac = packet->src_mac;
@@ -83,7 +86,8 @@ void ping_received(struct nat *nat, struct dgflow *dg, const struct host_datagra
 	    .len = datagram->len,
 	};
 
-	if (datagram->len < ECHO_HEADER_LEN || datagram->len > ICMP_LEN_MAX)
+	if (datagram->len < ECHO_HEADER_LEN ||
+	    datagram->len > (addr_is_v4(&message.to) ? ICMP4_LEN_MAX : ICMP6_LEN_MAX))
 		return;
 	memcpy(bytes, datagram->bytes, datagram->len);
 	/* The kernel has put its own identifier there. */

@@ -24,7 +24,14 @@ enum policy_verdict policy_outbound(const struct nat_config *config,
  * to the host. */
 struct addr policy_peer_seen(const struct nat_config *config, const struct addr *host_peer,
 			     const struct addr *guest);
-/* Whether 'a' is one of the gateway's own addresses: gateway, DNS or a service's. */
+/* The gateway as the guest at 'guest' can talk to it: link-local to link-local. */
+struct addr policy_gateway_for(const struct nat_config *config, const struct addr *guest);
+/* IPv6: false for a packet with a link-local source and a destination beyond the link (RFC 4007
+ * section 9). */
+bool policy_scope_ok(const struct nat_config *config, const struct addr *src,
+		     const struct addr *dst);
+/* Whether 'a' is one of the gateway's own addresses: gateway, DNS, a service's or, IPv6,
+ * link-local. */
 bool policy_is_gateway(const struct nat_config *config, const struct addr *a);
 bool policy_is_host_or_dns(const struct nat_config *config, const struct addr *a);
 bool policy_is_dns(const struct nat_config *config, const struct addr *a);

@@ -263,26 +263,25 @@ static void refuse_syn(struct nat *nat, struct guest *guest, const struct mac *m
 	solo_refuse(nat->engine, &key->guest, &key->peer, segment);
 }
 
-static void send_unreachable(struct nat *nat, struct tcpflow *tf, uint8_t code)
+static void send_unreachable(struct nat *nat, struct tcpflow *tf, enum icmp_reason reason)
 {
 	struct icmp_error error = {
-	    .type = ICMP4_UNREACHABLE,
-	    .code = code,
 	    .to_mac = tf->mac,
 	    .quote = tf->syn->quote,
 	    .quote_len = tf->syn->quote_len,
 	};
+	icmp_error_set(&error, !addr_is_v4(&tf->flow.key.guest.addr), reason);
 	icmp_send_error(nat, tf->flow.guest, &error);
 }
 
 /* The host could not connect: tell the guest what the host was told. Frees the flow. */
 static void dial_failed(struct nat *nat, struct tcpflow *tf, int err)
 {
-	int code = addr_is_v4(&tf->flow.key.guest.addr) ? icmp_code_of_errno(err) : -1;
+	enum icmp_reason reason = icmp_reason_of_errno(err);
 
-	if (code >= 0) {
+	if (reason != ICMP_NO_REASON && tf->syn->quote_len) {
 		nat->counters.tcp_unreachable++;
-		send_unreachable(nat, tf, (uint8_t)code);
+		send_unreachable(nat, tf, reason);
 	} else if (err == -ETIMEDOUT) {
 		nat->counters.tcp_timed_out++; /* the guest has long been told by its own timer */
 	} else {
@@ -420,7 +419,7 @@ static void begin_outbound(struct nat *nat, struct guest *guest, const struct pa
 		break;
 	case POLICY_UNREACHABLE:
 		nat->counters.tcp_unreachable++;
-		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_HOST);
+		icmp_answer_error(nat, guest, packet, ICMP_HOST_UNREACHABLE);
 		break;
 	case POLICY_DROP:
 		nat->counters.dropped_address++;

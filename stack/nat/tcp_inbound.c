@@ -3,7 +3,6 @@
  * it. */
 #include "stack/nat/tcpflow.h"
 
-#include "stack/nat/arp.h"
 #include "stack/nat/forward.h"
 
 #include <errno.h>
@@ -93,7 +92,7 @@ static void ask(struct nat *nat, struct nat_attempt *attempt)
 {
 	attempt->next_ms = nat->now_ms + ASK_INTERVAL_MS;
 	list_append(&nat->waiting, &attempt->link);
-	arp_ask(nat, &attempt->connect.guest.addr);
+	nat_ask(nat, &attempt->connect.guest.addr);
 }
 
 /* -ENOSPC, or 0. */

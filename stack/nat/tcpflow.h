@@ -21,7 +21,7 @@ enum tcpflow_state {
 /* What an answer to the guest's SYN is made of. Freed when the guest has been answered. */
 struct tcpflow_syn {
 	struct tcp_segment segment; /* its 'data' is NULL */
-	uint8_t quote[60 + 8];      /* IP header and 8 bytes, for ICMP errors (RFC 792) */
+	uint8_t quote[60 + 8];      /* IP header and 8 bytes, for ICMP errors (RFC 792, RFC 4443) */
 	uint8_t quote_len;
 };
 

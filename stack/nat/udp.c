@@ -138,7 +138,8 @@ static void send_to_host(struct nat *nat, struct guest *guest, const struct pack
 
 	sending.dg = mapping(nat, guest, &from, &to, &sending.err);
 	if (!sending.dg) {
-		icmp_answer_error(nat, guest, packet, ICMP4_UNREACHABLE, ICMP4_ADMIN_PROHIBITED);
+		enum icmp_reason reason = icmp_reason_of_errno(sending.err);
+		icmp_answer_error(nat, guest, packet, reason ? reason : ICMP_PROHIBITED);
 		return;
 	}
 	if (guest->flows_n[FLOW_UDP] > opened) {
@@ -172,9 +173,9 @@ static void route(struct nat *nat, struct guest *guest, const struct packet *pac
 	if (verdict != POLICY_HOST && nat->inbound_udp_n && flow_find(nat->flows, &answer))
 		verdict = POLICY_HOST;
 	if (verdict != POLICY_HOST)
-		icmp_answer_policy(nat, guest, packet, verdict, ICMP4_PORT);
+		icmp_answer_policy(nat, guest, packet, verdict, ICMP_NO_PORT);
 	else if (packet->ttl <= 1 && !policy_is_gateway(&nat->config, &packet->dst))
-		icmp_answer_error(nat, guest, packet, ICMP4_TIME_EXCEEDED, 0);
+		icmp_answer_error(nat, guest, packet, ICMP_TTL_EXCEEDED);
 	else
 		send_to_host(nat, guest, packet, datagram, &host);
 }

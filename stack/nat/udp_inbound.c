@@ -2,7 +2,6 @@
  * knows the guest's MAC yet, kept for the moment that asking takes. */
 #include "stack/nat/dgflow.h"
 
-#include "stack/nat/arp.h"
 #include "stack/nat/policy.h"
 
 #include <stdlib.h>
@@ -35,7 +34,7 @@ static void wait_for_neighbour(struct nat *nat, int handle, const struct endpoin
 
 	if (nat->waiting_datagrams_n < WAITING_MAX && payload.iov_len <= WAITING_LEN_MAX)
 		waiting = malloc(sizeof(*waiting) + payload.iov_len);
-	arp_ask(nat, &guest->addr);
+	nat_ask(nat, &guest->addr);
 	if (!waiting) {
 		nat->counters.dropped_no_neighbour++;
 		return;

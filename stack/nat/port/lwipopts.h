@@ -38,8 +38,8 @@
 #define LWIP_NETIF_LOOPBACK 0
 #define LWIP_HAVE_LOOPIF 0
 
-/* Reassembly and fragmentation are lwIP's; its limits hold for all guests together. A 65,507 byte
- * datagram at MTU 1500 is 45 fragments. */
+/* Reassembly and fragmentation are lwIP's; its limits hold for each guest by itself (reass.h). A
+ * 65,507 byte datagram at MTU 1500 is 45 fragments. */
 #define IP_REASSEMBLY 1
 #define IP_FRAG 1
 #define IP_REASS_MAX_PBUFS 256
@@ -47,6 +47,8 @@
 #define IP_REASS_MAXAGE 15 /* seconds */
 #define IP_REASS_FREE_OLDEST 1
 #define LWIP_IPV6_REASS 1
+#define IPV6_REASS_MAXAGE IP_REASS_MAXAGE
+#define IPV6_FRAG_COPYHEADER 1 /* pointers are longer than it could hide in a Fragment header */
 #define LWIP_IPV6_FRAG 1
 
 #define LWIP_UDP 1

@@ -1,13 +1,13 @@
 #include "stack/app/app.h"
+#include "stack/app/commands.h"
 #include "stack/app/options.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define EXIT_USAGE 2
-
-int main(int argc, char *argv[])
+static int serve(int argc, char *argv[])
 {
 	struct options_error error;
 	struct options *options = malloc(sizeof(*options));
@@ -17,12 +17,13 @@ int main(int argc, char *argv[])
 		fputs("lwnat: out of memory\n", stderr);
 		return EXIT_FAILURE;
 	}
-	signal(SIGPIPE, SIG_IGN);
 	if (options_parse(options, argc, argv, &error) < 0) {
 		fprintf(stderr, "lwnat: %s\n", error.text);
 		status = EXIT_USAGE;
 	} else if (options->action == OPTIONS_HELP) {
 		options_print_help(stdout);
+		puts("\nCommands, each with a --help of its own:");
+		commands_print(stdout, NULL);
 	} else if (options->action == OPTIONS_MAN) {
 		options_print_man(stdout);
 	} else if (options->action == OPTIONS_VERSION) {
@@ -32,4 +33,34 @@ int main(int argc, char *argv[])
 	}
 	free(options);
 	return status;
+}
+
+/* argv[0] is the command. */
+static int command(int argc, char *argv[])
+{
+	struct options_error error;
+	struct command_line line;
+	int status = EXIT_SUCCESS;
+
+	if (command_line_parse(&line, argc, argv, &error) < 0) {
+		fprintf(stderr, "lwnat %s\n", error.text);
+		status = EXIT_USAGE;
+	} else if (!line.help) {
+		status = line.command->run(&line);
+	} else if (line.command) {
+		command_print_help(stdout, line.command);
+	} else {
+		printf("Usage: lwnat %s COMMAND\n", argv[0]);
+		commands_print(stdout, argv[0]);
+	}
+	command_line_fini(&line);
+	return status;
+}
+
+int main(int argc, char *argv[])
+{
+	signal(SIGPIPE, SIG_IGN);
+	if (argc > 1 && command_is_one(argv[1]))
+		return command(argc - 1, argv + 1);
+	return serve(argc, argv);
 }

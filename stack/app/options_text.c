@@ -1,34 +1,10 @@
 #include "stack/app/options.h"
 #include "stack/app/options_table.h"
+#include "stack/app/text.h"
 
 #include <string.h>
 
-#define WIDTH 79
-#define INDENT 6
 #define UNSERVED_MAX 512 /* bytes of their list */
-
-/* Words of 'text' in lines of at most WIDTH columns behind an indent. */
-static void print_wrapped(FILE *out, const char *text)
-{
-	unsigned column = 0;
-
-	while (*text != '\0') {
-		unsigned len = (unsigned)strcspn(text, " ");
-
-		if (column == 0 || column + 1 + len > WIDTH) {
-			fprintf(out, "%s%*s", column ? "\n" : "", INDENT, "");
-			column = INDENT;
-		} else {
-			fputc(' ', out);
-			column++;
-		}
-		fprintf(out, "%.*s", (int)len, text);
-		column += len;
-		text += len;
-		text += strspn(text, " ");
-	}
-	fputc('\n', out);
-}
 
 /* roff reads '\' and a leading '.' or ''' as its own; '-' would become a hyphen. */
 static void print_roff(FILE *out, const char *text)
@@ -73,7 +49,7 @@ static void print_help_row(FILE *out, const struct option_row *row)
 		snprintf(text, sizeof(text), "%s Default: %s.", row->help, row->preset);
 	else
 		snprintf(text, sizeof(text), "%s", row->help);
-	print_wrapped(out, text);
+	text_wrap(out, text);
 }
 
 void options_print_help(FILE *out)
@@ -81,6 +57,7 @@ void options_print_help(FILE *out)
 	char unserved[UNSERVED_MAX];
 
 	fputs("Usage: lwnat [OPTION]...\n"
+	      "       lwnat COMMAND [OPTION]... [ARG]...\n"
 	      "A network for virtual machines, without root: guests attach with QEMU's\n"
 	      "-netdev stream and reach the host, each other and the world.\n",
 	      out);
@@ -97,7 +74,7 @@ void options_print_help(FILE *out)
 	      "version:\n",
 	      out);
 	list_unserved("", unserved, sizeof(unserved));
-	print_wrapped(out, unserved);
+	text_wrap(out, unserved);
 }
 
 static void print_man_row(FILE *out, const struct option_row *row)

@@ -65,7 +65,7 @@ static struct qemu_version read_answer(int fd)
 	return qemu_version_parse(line);
 }
 
-static struct qemu_version ask(const char *program)
+struct qemu_version qemu_version_ask(const char *program)
 {
 	char *const argv[] = {(char *)program, (char *)"--version", NULL};
 	struct qemu_version ret = {0, 0};
@@ -100,6 +100,6 @@ struct qemu_version qemu_version_find(void)
 	struct qemu_version v = {0, 0};
 
 	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]) && v.major == 0; i++)
-		v = ask(programs[i]);
+		v = qemu_version_ask(programs[i]);
 	return v;
 }

@@ -10,6 +10,8 @@ struct qemu_version {
 
 /* Reads "QEMU emulator version 7.2.22 ..."; 0.0 from anything else. Pure. */
 struct qemu_version qemu_version_parse(const char *line);
+/* Asks that program with --version, for two seconds at most. */
+struct qemu_version qemu_version_ask(const char *program);
 /* Asks the first QEMU in $PATH, for two seconds at most. */
 struct qemu_version qemu_version_find(void);
 /* What that QEMU needs behind addr.path= so that a guest's link comes back after lwnat was

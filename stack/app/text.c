@@ -1,0 +1,28 @@
+#include "stack/app/text.h"
+
+#include <string.h>
+
+#define WIDTH 79
+#define INDENT 6
+
+void text_wrap(FILE *out, const char *text)
+{
+	unsigned column = 0;
+
+	while (*text != '\0') {
+		unsigned len = (unsigned)strcspn(text, " ");
+
+		if (column == 0 || column + 1 + len > WIDTH) {
+			fprintf(out, "%s%*s", column ? "\n" : "", INDENT, "");
+			column = INDENT;
+		} else {
+			fputc(' ', out);
+			column++;
+		}
+		fprintf(out, "%.*s", (int)len, text);
+		column += len;
+		text += len;
+		text += strspn(text, " ");
+	}
+	fputc('\n', out);
+}

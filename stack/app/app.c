@@ -3,6 +3,7 @@
 #include "stack/app/announce.h"
 #include "stack/app/app_build.h"
 #include "stack/app/forwards.h"
+#include "stack/app/guests.h"
 #include "stack/app/network.h"
 #include "stack/app/ready.h"
 #include "stack/app/services.h"
@@ -92,6 +93,15 @@ static void on_frame(void *ctx, struct port *from, const struct frame *frame)
 	nat_input(a->net.nat, from, frame);
 }
 
+static void on_mac_seen(void *ctx, struct port *port, const struct mac *mac, bool clash)
+{
+	struct app *a = ctx;
+
+	if (clash)
+		guests_mac_clash(a->net.guests, port);
+	guests_saw_mac(a->net.guests, port, mac);
+}
+
 static void on_attached(void *ctx, struct port *port)
 {
 	struct app *a = ctx;
@@ -100,6 +110,7 @@ static void on_attached(void *ctx, struct port *port)
 	if (nat_port_add(a->net.nat, port) < 0)
 		log_warn("%s: no memory for its flows", port->name);
 	services_port_add(a->net.services, port);
+	guests_port_add(a->net.guests, port, uv_now(&a->loop));
 }
 
 static void on_gone(void *ctx, struct port *port)
@@ -107,6 +118,7 @@ static void on_gone(void *ctx, struct port *port)
 	struct app *a = ctx;
 
 	a->ports_n--;
+	guests_port_remove(a->net.guests, port);
 	services_port_remove(a->net.services, port);
 	nat_port_remove(a->net.nat, port);
 	turn(a);
@@ -185,6 +197,7 @@ static int build(struct app *a)
 		       .writable = on_writable,
 		       .ctx = a},
 	    .frame = on_frame,
+	    .mac_seen = on_mac_seen,
 	    .ctx = a,
 	};
 
@@ -208,6 +221,7 @@ static void take_down(struct app *a)
 		uv_close((uv_handle_t *)&a->signals[i], NULL);
 	uv_run(&a->loop, UV_RUN_DEFAULT);
 	lan_free(a->net.lan);
+	guests_free(a->net.guests);
 	uv_loop_close(&a->loop);
 }
 

@@ -1,5 +1,6 @@
 #include "stack/app/app_build.h"
 
+#include "stack/app/guests.h"
 #include "stack/app/services.h"
 #include "stack/base/log.h"
 #include "stack/nat/nat.h"
@@ -57,6 +58,30 @@ static uint64_t fds_for_flows(const struct options *o)
 	return fds > 2 * own ? fds - own : fds / 2;
 }
 
+static void on_neighbour(void *ctx, struct port *port, const struct addr *addr,
+			 const struct mac *mac)
+{
+	struct network *net = ctx;
+	struct guest_addr seen = {*addr, *mac, GUEST_ADDR_SEEN, uv_now(net->loop)};
+
+	guests_saw_addr(net->guests, port, &seen);
+}
+
+static bool lease_by_name(void *ctx, const char *name, struct addr *ret)
+{
+	struct network *net = ctx;
+
+	return services_name_to_addr(net->services, name, ret);
+}
+
+static int build_guests(struct network *net)
+{
+	struct guests_config config = {
+	    .ports_max = PORTS_MAX, .lease_by_name = lease_by_name, .ctx = net};
+
+	return guests_new(&net->guests, &config);
+}
+
 static int build_nat(struct network *net)
 {
 	const struct options *o = net->options;
@@ -75,6 +100,8 @@ static int build_nat(struct network *net)
 	    .host = host_ops(),
 	    .host_ctx = net->host,
 	    .rng = &net->rng,
+	    .neighbour = on_neighbour,
+	    .neighbour_ctx = net,
 	};
 
 	/* An address outside is not the gateway's to answer for. */
@@ -89,6 +116,7 @@ int app_build(struct network *net, const struct app_hooks *hooks)
 				 .macs_max = MACS_MAX,
 				 .mac_age_ms = MAC_AGE_MS,
 				 .gateway_input = hooks->frame,
+				 .mac_seen = hooks->mac_seen,
 				 .ctx = hooks->ctx};
 	struct services_config services = {
 	    .options = net->options, .loop = net->loop, .rng = &net->rng, .ports_max = PORTS_MAX};
@@ -98,12 +126,15 @@ int app_build(struct network *net, const struct app_hooks *hooks)
 	lan.gateway_mac = net->mac;
 	result = rng_init(&net->rng);
 	if (result == 0)
+		result = build_guests(net);
+	if (result == 0)
 		result = lan_new(&net->lan, &lan);
 	if (result == 0)
 		result = host_new(&net->host, net->loop, &hooks->host);
 	if (result == 0)
 		result = build_nat(net);
 	services.nat = net->nat;
+	services.guests = net->guests;
 	if (result == 0)
 		result = services_new(&net->services, &services);
 	if (result == 0)

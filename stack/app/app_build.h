@@ -10,7 +10,8 @@ struct app_hooks {
 	struct host_config host;
 	struct stream_uv_events stream;
 	void (*frame)(void *ctx, struct port *from, const struct frame *frame); /* lan's */
-	void *ctx;                                                              /* frame's */
+	void (*mac_seen)(void *ctx, struct port *port, const struct mac *mac, bool clash); /* too */
+	void *ctx; /* theirs */
 };
 
 /* Both log what fails and return 0 or a negative errno; what has been made stays in 'net'. */

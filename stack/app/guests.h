@@ -48,7 +48,6 @@ struct guests;
 
 struct guests_config {
 	unsigned ports_max;
-	struct addr gateway4; /* for a hint only */
 	/* A name that no record has: of a lease from before this guest attached, or a static one.
 	 * false: nobody's. May be NULL. */
 	bool (*lease_by_name)(void *ctx, const char *name, struct addr *ret);

@@ -106,6 +106,19 @@ static void log_dhcp(struct services *s, enum dhcpd_verdict verdict,
 	}
 }
 
+static void tell_guests(struct services *s, const struct nat_udp_meta *meta,
+			const struct dhcpd_reply *reply)
+{
+	uint64_t now_ms = uv_now(s->config.loop);
+	struct guest_addr addr = {reply->leased, reply->client_mac, GUEST_ADDR_DHCP, now_ms};
+	const struct dhcpd_lease *lease;
+
+	guests_saw_addr(s->config.guests, meta->port, &addr);
+	lease = dhcpd_lease_by_addr(s->dhcpd, &reply->leased, now_ms);
+	if (lease)
+		guests_named(s->config.guests, meta->port, lease->hostname);
+}
+
 static void on_dhcp(void *ctx, const struct nat_udp_meta *meta, const uint8_t *payload, size_t len)
 {
 	struct services *s = ctx;
@@ -120,8 +133,11 @@ static void on_dhcp(void *ctx, const struct nat_udp_meta *meta, const uint8_t *p
 	verdict =
 	    dhcpd_input(s->dhcpd, wire_in(payload, len), &sender, uv_now(s->config.loop), &reply);
 	log_dhcp(s, verdict, meta, &reply);
-	if (verdict == DHCPD_ACKED && !addr_is_unspecified(&reply.leased))
+	guests_dhcp_asked(s->config.guests, meta->port, uv_now(s->config.loop));
+	if (verdict == DHCPD_ACKED && !addr_is_unspecified(&reply.leased)) {
+		tell_guests(s, meta, &reply);
 		nat_neighbour_set(s->config.nat, &reply.leased, &reply.client_mac, meta->port);
+	}
 	if (!reply.bytes.bad && wire_len(&reply.bytes) > 0) {
 		struct nat_udp_reply to = {
 		    .port = meta->port,
@@ -130,6 +146,7 @@ static void on_dhcp(void *ctx, const struct nat_udp_meta *meta, const uint8_t *p
 		    .to = {reply.to, DHCP_CLIENT_PORT},
 		};
 
+		guests_dhcp_answered(s->config.guests, meta->port, uv_now(s->config.loop));
 		nat_udp_send(s->config.nat, &to, bytes, wire_len(&reply.bytes));
 	}
 }
@@ -147,6 +164,11 @@ static bool guest_by_name(void *ctx, const char *label, bool v6, struct addr *re
 	if (lease)
 		*ret = lease->addr;
 	return lease != NULL;
+}
+
+bool services_name_to_addr(struct services *s, const char *name, struct addr *ret)
+{
+	return guest_by_name(s, name, false, ret);
 }
 
 static bool guest_by_addr(void *ctx, const struct addr *addr, char ret[DHCPD_HOSTNAME_MAX])

@@ -2,6 +2,7 @@
 #ifndef LWNAT_APP_SERVICES_H
 #define LWNAT_APP_SERVICES_H
 
+#include "stack/app/guests.h"
 #include "stack/app/options.h"
 #include "stack/nat/nat.h"
 
@@ -13,8 +14,9 @@ struct services_config {
 	const struct options *options; /* borrowed for the life of the services */
 	uv_loop_t *loop;
 	struct nat *nat;
-	struct rng *rng;    /* borrowed for the call of services_new() */
-	unsigned ports_max; /* attached at once */
+	struct guests *guests; /* told what DHCP knows */
+	struct rng *rng;       /* borrowed for the call of services_new() */
+	unsigned ports_max;    /* attached at once */
 };
 
 /* 0 or a negative errno. */
@@ -24,6 +26,8 @@ int services_accept(struct services *s, unsigned service, int fd, const struct e
 /* A guest came or went: answers that come late are for ports that are there still. */
 void services_port_add(struct services *s, struct port *port);
 void services_port_remove(struct services *s, const struct port *port);
+/* The address that a name of the guests' domain stands for: of a lease, or a static one. */
+bool services_name_to_addr(struct services *s, const char *name, struct addr *ret);
 /* Before nat_free(). The memory goes when libuv has closed the handles. NULL is fine. */
 void services_close(struct services *s);
 

@@ -26,6 +26,7 @@ struct port_counters {
 	uint64_t frames_from_guest, bytes_from_guest;
 	uint64_t frames_to_guest, bytes_to_guest;
 	uint64_t dropped_queue_full;
+	uint64_t first_frame_ms, last_frame_ms; /* from the guest; 0: none yet */
 };
 
 struct port {

@@ -90,6 +90,12 @@ static void forget_silent(struct lan *lan, uint64_t now_ms)
 		mac_forget(lan, lan->oldest);
 }
 
+static void tell_mac(const struct lan *lan, struct port *port, const struct mac *mac, bool clash)
+{
+	if (lan->config.mac_seen)
+		lan->config.mac_seen(lan->config.ctx, port, mac, clash);
+}
+
 static void mac_add(struct lan *lan, const struct mac *mac, struct port *port, uint64_t now_ms)
 {
 	if (lan->free_first == NONE) {
@@ -104,15 +110,18 @@ static void mac_add(struct lan *lan, const struct mac *mac, struct port *port, u
 	    (struct mac_entry){.mac = *mac, .port = port, .last_ms = now_ms, .chain_next = *bucket};
 	*bucket = i;
 	order_append(lan, i);
+	tell_mac(lan, port, mac, false);
 }
 
 /* One MAC on two ports makes both guests' connections fail at random: nobody finds that without a
  * word from us. */
 static void mac_moves(struct lan *lan, struct mac_entry *e, struct port *port, uint64_t now_ms)
 {
+	bool clash = now_ms - e->last_ms < CONFLICT_MS;
 	char text[MAC_TEXT_MAX];
 
-	if (now_ms - e->last_ms < CONFLICT_MS) {
+	if (clash) {
+		tell_mac(lan, e->port, &e->mac, true);
 		lan->counters.mac_conflicts++;
 		if (log_limit_ok(&e->conflict_log, now_ms, 1, CONFLICT_LOG_MS) &&
 		    log_limit_ok(&lan->conflict_log, now_ms, CONFLICT_LOG_BURST, CONFLICT_LOG_MS))
@@ -121,6 +130,7 @@ static void mac_moves(struct lan *lan, struct mac_entry *e, struct port *port, u
 				 e->port->name, port->name, mac_format(&e->mac, text));
 	}
 	e->port = port;
+	tell_mac(lan, port, &e->mac, clash);
 }
 
 static void learn(struct lan *lan, const struct mac *mac, struct port *port, uint64_t now_ms)
@@ -216,6 +226,9 @@ void lan_input(struct lan *lan, struct port *from, const struct frame *frame, ui
 		source_is_gateway(lan, from, now_ms);
 		return;
 	}
+	if (from->counters.first_frame_ms == 0)
+		from->counters.first_frame_ms = now_ms;
+	from->counters.last_frame_ms = now_ms;
 	forget_silent(lan, now_ms);
 	learn(lan, &src, from, now_ms);
 

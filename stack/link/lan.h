@@ -8,6 +8,7 @@
 #include "stack/base/frame.h"
 #include "stack/base/port.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct lan;
@@ -20,6 +21,9 @@ struct lan_config {
 	/* A frame for the gateway: sent to its MAC, or broadcast or multicast. 'frame' is valid
 	 * until the return. */
 	void (*gateway_input)(void *ctx, struct port *from, const struct frame *frame);
+	/* A MAC was learnt on this port ('clash': another port has just used it too). May be NULL.
+	 */
+	void (*mac_seen)(void *ctx, struct port *port, const struct mac *mac, bool clash);
 	void *ctx;
 };
 

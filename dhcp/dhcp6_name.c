@@ -5,7 +5,7 @@
 #define LABEL_MAX 63 /* RFC 1035 section 2.3.4 */
 #define NAME_MAX_WIRE 255
 
-bool dhcp6_name_put(struct wire_out *out, const char *name)
+bool dhcpd6_name_put(struct wire_out *out, const char *name)
 {
 	size_t len = strlen(name);
 
@@ -25,7 +25,7 @@ bool dhcp6_name_put(struct wire_out *out, const char *name)
 	return true;
 }
 
-bool dhcp6_name_label(struct wire_in in, char ret[64])
+bool dhcpd6_name_label(struct wire_in in, char ret[64])
 {
 	bool first = true;
 

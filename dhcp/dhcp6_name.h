@@ -8,10 +8,10 @@
 #include <stdbool.h>
 
 /* Writes the name with its end. False when it is no name; out->bad when it does not fit. */
-bool dhcp6_name_put(struct wire_out *out, const char *name);
+bool dhcpd6_name_put(struct wire_out *out, const char *name);
 
 /* Reads the name's first label into 'ret' as it stands, "" when there is none. False when a length
  * is wrong. The name may end without the root (RFC 4704 section 4.2: a partial one). */
-bool dhcp6_name_label(struct wire_in in, char ret[64]);
+bool dhcpd6_name_label(struct wire_in in, char ret[64]);
 
 #endif

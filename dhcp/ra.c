@@ -57,7 +57,7 @@ int ra_new(struct ra **ret, const struct ra_config *config)
 	for (unsigned i = 0; i < config->search_n; i++) {
 		struct wire_out mark = search;
 
-		if (!dhcp6_name_put(&search, config->search[i])) {
+		if (!dhcpd6_name_put(&search, config->search[i])) {
 			ra_free(ra);
 			return -EINVAL;
 		}

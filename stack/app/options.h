@@ -4,6 +4,7 @@
 #define LWNAT_APP_OPTIONS_H
 
 #include "hostfwd/hostfwd.h"
+#include "stack/app/options_services.h"
 #include "stack/base/addr.h"
 #include "stack/base/log.h"
 
@@ -67,7 +68,14 @@ struct options {
 	struct options_fds fd;
 	char name[64];
 	uint16_t mtu; /* bytes */
+	char lease_file[OPTIONS_FILE_MAX]; /* empty: none */
+	struct options_dhcp_hosts dhcp_hosts;
+	struct options_dhcp_options dhcp_options;
+	struct options_dhcp_routes dhcp_routes;
+	struct options_dhcp_boots dhcp_boots;
 	struct options_endpoints dns_upstream;
+	struct options_dns_routes dns_routes;
+	struct options_dns_names dns_names;
 	bool no_host_loopback;
 	int ready_fd; /* -1: none */
 	enum log_level log_level;

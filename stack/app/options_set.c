@@ -43,8 +43,7 @@ static void *field(const struct setting *s)
 	return (char *)s->options + s->row->offset;
 }
 
-/* Decimal digits alone; -EINVAL for anything else or more than 'max'. */
-static int parse_number(const char *text, long max, long *ret)
+int options_parse_number(const char *text, long max, long *ret)
 {
 	long value = 0;
 
@@ -65,7 +64,7 @@ static int set_number(struct setting *s)
 {
 	long value;
 
-	if (parse_number(s->value, s->row->max, &value) < 0 || value < s->row->min)
+	if (options_parse_number(s->value, s->row->max, &value) < 0 || value < s->row->min)
 		return setting_fail(s, "must be a number from %ld to %ld", s->row->min,
 				    s->row->max);
 	*(uint16_t *)field(s) = (uint16_t)value;
@@ -76,7 +75,7 @@ static int set_fd(struct setting *s)
 {
 	long value;
 
-	if (parse_number(s->value, s->row->max, &value) < 0)
+	if (options_parse_number(s->value, s->row->max, &value) < 0)
 		return setting_fail(s, "must be the number of an open descriptor");
 	*(int *)field(s) = (int)value;
 	return 0;
@@ -87,7 +86,7 @@ static int set_fds(struct setting *s)
 	struct options_fds *fds = field(s);
 	long value;
 
-	if (parse_number(s->value, s->row->max, &value) < 0)
+	if (options_parse_number(s->value, s->row->max, &value) < 0)
 		return setting_fail(s, "must be the number of an open descriptor");
 	for (unsigned i = 0; i < fds->n; i++) {
 		if (fds->fd[i] == value)
@@ -258,8 +257,7 @@ static int set_addr6(struct setting *s)
 	return 0;
 }
 
-/* "ADDR", "ADDR:PORT", "ADDR6" or "[ADDR6]:PORT". */
-static int parse_endpoint(const char *text, struct endpoint *ret)
+int options_parse_endpoint(const char *text, struct endpoint *ret)
 {
 	const char *end = strchr(text, ']');
 	char addr[ADDR_TEXT_MAX];
@@ -282,7 +280,7 @@ static int parse_endpoint(const char *text, struct endpoint *ret)
 	memcpy(addr, text, len);
 	addr[len] = '\0';
 	end += *end == ']';
-	if (*end != '\0' && (*end != ':' || parse_number(end + 1, UINT16_MAX, &port) < 0))
+	if (*end != '\0' && (*end != ':' || options_parse_number(end + 1, UINT16_MAX, &port) < 0))
 		return -EINVAL;
 	ret->port = (uint16_t)port;
 	return addr_parse(addr, &ret->addr);
@@ -293,7 +291,7 @@ static int set_endpoints(struct setting *s)
 	struct options_endpoints *list = field(s);
 	struct endpoint e;
 
-	if (parse_endpoint(s->value, &e) < 0)
+	if (options_parse_endpoint(s->value, &e) < 0)
 		return setting_fail(s, "is no address with a port of 1-65535");
 	if (e.port == 0)
 		return setting_fail(s, "port must be 1-65535");
@@ -337,7 +335,7 @@ static int set_text(struct setting *s)
 }
 
 /* A DNS name (RFC 1035 section 2.3.1, with '_' for those who use it). */
-static int check_dns_name(struct setting *s)
+int options_check_dns_name(struct setting *s)
 {
 	size_t label_len = 0;
 
@@ -357,7 +355,7 @@ static int check_dns_name(struct setting *s)
 
 static int set_name(struct setting *s)
 {
-	if (check_dns_name(s) < 0)
+	if (options_check_dns_name(s) < 0)
 		return -EINVAL;
 	store(s);
 	return 0;
@@ -367,7 +365,7 @@ static int set_names(struct setting *s)
 {
 	struct options_names *names = field(s);
 
-	if (check_dns_name(s) < 0)
+	if (options_check_dns_name(s) < 0)
 		return -EINVAL;
 	if (names->n == OPTIONS_SEARCH_MAX)
 		return setting_fail(s, "at most %d of them", OPTIONS_SEARCH_MAX);
@@ -420,6 +418,36 @@ static int set_forward(struct setting *s)
 static int set_netdev(struct setting *s)
 {
 	return options_set_netdev(s);
+}
+
+static int set_dhcp_host(struct setting *s)
+{
+	return options_set_dhcp_host(s);
+}
+
+static int set_dhcp_option(struct setting *s)
+{
+	return options_set_dhcp_option(s);
+}
+
+static int set_dhcp_route(struct setting *s)
+{
+	return options_set_dhcp_route(s);
+}
+
+static int set_dhcp_boot(struct setting *s)
+{
+	return options_set_dhcp_boot(s);
+}
+
+static int set_dns_name(struct setting *s)
+{
+	return options_set_dns_name(s);
+}
+
+static int set_dns_route(struct setting *s)
+{
+	return options_set_dns_route(s);
 }
 
 static int set_version(struct setting *s)

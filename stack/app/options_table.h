@@ -58,6 +58,20 @@ const char *option_advice(const char *word, bool qemu_words_only, char out[OPTIO
 
 /* The setter of --netdev: takes the string apart and applies each word. */
 int options_set_netdev(struct setting *setting);
+/* Those of options_dhcp.c and options_dns.c. */
+int options_set_dhcp_host(struct setting *setting);
+int options_set_dhcp_option(struct setting *setting);
+int options_set_dhcp_route(struct setting *setting);
+int options_set_dhcp_boot(struct setting *setting);
+int options_set_dns_name(struct setting *setting);
+int options_set_dns_route(struct setting *setting);
+
+/* Decimal digits alone; -EINVAL for anything else or more than 'max'. */
+int options_parse_number(const char *text, long max, long *ret);
+/* "ADDR", "ADDR:PORT", "ADDR6" or "[ADDR6]:PORT"; the port is 53 where none is given. */
+int options_parse_endpoint(const char *text, struct endpoint *ret);
+/* A DNS name (RFC 1035 section 2.3.1, with '_' for those who use it) as the setting's value. */
+int options_check_dns_name(struct setting *setting);
 
 /* What is wrong with values that are fine alone. */
 struct options_fault {
@@ -70,6 +84,8 @@ int options_fault(struct options_fault *ret, const char *option, const char *for
     __attribute__((format(printf, 3, 4)));
 int options_fault_addr(struct options_fault *ret, const char *option, const struct addr *addr,
 		       const char *reason);
+
+int options_check_dhcp_hosts(const struct options *options, struct options_fault *ret);
 
 /* Fills in the addresses that were not given and checks all values against each other. 'given' has
  * a bit per row. 0 or -EINVAL. */

@@ -174,3 +174,53 @@ void flow_remove(struct flow_table *table, struct flow *flow)
 	table->free_row = row;
 	table->count--;
 }
+
+bool flow_walk(const struct flow_table *table, uint32_t *cursor, unsigned max,
+	       void (*visit)(void *ctx, const struct flow *flow), void *ctx)
+{
+	/* A row costs little also when it is free. */
+	for (unsigned seen = 0; *cursor < table->rows_used && seen < max; (*cursor)++, seen++) {
+		if (table->rows[*cursor].flow)
+			visit(ctx, table->rows[*cursor].flow);
+	}
+	return *cursor < table->rows_used;
+}
+
+static uint32_t per_second(uint64_t bytes, uint64_t ms)
+{
+	uint64_t rate = ms ? bytes * 1000 / ms : 0;
+
+	return rate < UINT32_MAX ? (uint32_t)rate : UINT32_MAX;
+}
+
+void flow_meter_turn(struct flow *flow, uint64_t now_ms)
+{
+	struct flow_meter *meter = &flow->meter;
+	uint64_t span_ms = now_ms - meter->since_ms;
+
+	meter->rate_to_host = per_second(flow->bytes_to_host - meter->mark_to_host, span_ms);
+	meter->rate_to_guest = per_second(flow->bytes_to_guest - meter->mark_to_guest, span_ms);
+	meter->mark_to_host = flow->bytes_to_host;
+	meter->mark_to_guest = flow->bytes_to_guest;
+	meter->since_ms = now_ms;
+}
+
+void flow_rates(const struct flow *flow, uint64_t now_ms, uint64_t *ret_to_host,
+		uint64_t *ret_to_guest)
+{
+	const struct flow_meter *meter = &flow->meter;
+	uint64_t span_ms = now_ms - meter->since_ms;
+
+	/* The span before counts for what is left of FLOW_METER_MS. */
+	if (span_ms < FLOW_METER_MS) {
+		uint64_t rest_ms = FLOW_METER_MS - span_ms;
+
+		*ret_to_host = flow->bytes_to_host - meter->mark_to_host +
+			       meter->rate_to_host * rest_ms / 1000;
+		*ret_to_guest = flow->bytes_to_guest - meter->mark_to_guest +
+				meter->rate_to_guest * rest_ms / 1000;
+		return;
+	}
+	*ret_to_host = per_second(flow->bytes_to_host - meter->mark_to_host, span_ms);
+	*ret_to_guest = per_second(flow->bytes_to_guest - meter->mark_to_guest, span_ms);
+}

@@ -19,6 +19,18 @@ struct flow_key {
 	uint32_t kind;        /* enum flow_kind; ping: guest.port is the echo identifier */
 };
 
+#define FLOW_METER_MS 1000u
+
+/* When a flow moved payload, and how fast of late. Told by those who move it, at each of their
+ * calls to the host; nothing runs for it while it is silent. */
+struct flow_meter {
+	uint64_t began_ms, used_ms;
+	uint64_t since_ms; /* the current span's start; one is FLOW_METER_MS long or longer */
+	uint64_t mark_to_host, mark_to_guest; /* bytes up to then */
+	uint32_t rate_to_host, rate_to_guest; /* bytes per second in the span before */
+	uint64_t packets_to_host, packets_to_guest;
+};
+
 /* The part all kinds share; the kind's own struct begins with it. */
 struct flow {
 	struct flow_key key;
@@ -32,8 +44,24 @@ struct flow {
 	struct nat_forward *forward; /* it belongs to this one; or NULL */
 	struct list forward_link;
 	uint64_t bytes_to_guest, bytes_to_host; /* payload */
-	int handle;                             /* the host's, owned; -1: none */
+	struct flow_meter meter;
+	int handle; /* the host's, owned; -1: none */
 };
+
+/* Payload has moved. */
+void flow_meter_turn(struct flow *flow, uint64_t now_ms);
+static inline void flow_moved(struct flow *flow, uint64_t to_host, uint64_t to_guest,
+			      uint64_t now_ms)
+{
+	if (now_ms - flow->meter.since_ms >= FLOW_METER_MS)
+		flow_meter_turn(flow, now_ms);
+	flow->meter.used_ms = now_ms;
+	flow->bytes_to_host += to_host;
+	flow->bytes_to_guest += to_guest;
+}
+/* Bytes per second of late, as they are at now_ms. */
+void flow_rates(const struct flow *flow, uint64_t now_ms, uint64_t *ret_to_host,
+		uint64_t *ret_to_guest);
 
 struct flow_table;
 
@@ -47,6 +75,11 @@ struct flow_key flow_key(enum flow_kind kind, uint32_t port_id, const struct end
 			 const struct endpoint *peer);
 struct flow *flow_find(const struct flow_table *table, const struct flow_key *key);
 struct flow *flow_by_token(const struct flow_table *table, uint64_t token);
+/* Visits flows from place *cursor on (0 at the start), 'max' places at most, and moves
+ * *cursor on; false at the end. What comes and goes between two calls may be missed, or seen
+ * twice. */
+bool flow_walk(const struct flow_table *table, uint32_t *cursor, unsigned max,
+	       void (*visit)(void *ctx, const struct flow *flow), void *ctx);
 /* Enters a flow whose key is set and not yet in the table; sets its token. 0, -ENOSPC or -ENOMEM.
  */
 int flow_insert(struct flow_table *table, struct flow *flow);

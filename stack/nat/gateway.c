@@ -46,6 +46,7 @@ int nat_flow_add(struct nat *nat, struct guest *guest, struct flow *flow)
 		return err;
 	}
 	flow->guest = guest;
+	flow->meter.began_ms = flow->meter.used_ms = flow->meter.since_ms = nat->now_ms;
 	list_init(&flow->guest_link);
 	list_init(&flow->age_link);
 	list_init(&flow->forward_link);
@@ -242,6 +243,7 @@ void nat_learn(struct nat *nat, const struct addr *addr, const struct mac *mac, 
 		nat->config.neighbour(nat->config.neighbour_ctx, guest->port, addr, mac);
 	tcpinbound_neighbour_known(nat, addr);
 	udpinbound_neighbour_known(nat, addr);
+	pingguest_neighbour_known(nat, addr);
 }
 
 void nat_ask(struct nat *nat, const struct addr *addr)
@@ -406,6 +408,7 @@ uint64_t nat_next_ms(const struct nat *nat, uint64_t now_ms)
 	    tcpinbound_next_ms(nat),
 	    udpinbound_next_ms(nat),
 	    dgflow_next_ms(nat),
+	    pingguest_next_ms(nat),
 	    iplwip_reassembly_pending(nat) ? nat->reassembly_ms : UINT64_MAX,
 	};
 	uint64_t first_ms = UINT64_MAX;
@@ -430,6 +433,7 @@ void nat_tick(struct nat *nat, uint64_t now_ms)
 	tcpinbound_tick(nat);
 	tcpinbound_tell(nat);
 	udpinbound_tick(nat);
+	pingguest_tick(nat);
 	dgflow_tick(nat);
 	if (iplwip_reassembly_pending(nat) && nat->now_ms >= nat->reassembly_ms)
 		iplwip_reassembly_tick(nat);

@@ -342,6 +342,9 @@ void icmp_input(struct nat *nat, struct guest *guest, const struct packet *packe
 		nat->counters.dropped_malformed++;
 		return;
 	}
+	if (type == (packet->v6 ? ICMP6_ECHO_REPLY : ICMP4_ECHO_REPLY) &&
+	    pingguest_answered(nat, packet))
+		return;
 	if (type != (packet->v6 ? ICMP6_ECHO : ICMP4_ECHO) || code != 0) {
 		nat->counters.dropped_protocol++;
 		return;

@@ -217,4 +217,49 @@ const struct nat_counters *nat_counters(const struct nat *nat);
 /* For tests and statistics: flows alive, and whether every pool is empty. */
 uint32_t nat_flow_count(const struct nat *nat);
 
+/* ---- what is going on, for people ---- */
+
+enum nat_flow_kind { NAT_FLOW_TCP, NAT_FLOW_UDP, NAT_FLOW_PING, NAT_FLOW_KINDS };
+
+enum nat_flow_state {
+	NAT_FLOW_DIALLING, /* the host connects */
+	NAT_FLOW_OPENING,  /* the handshake with the guest runs */
+	NAT_FLOW_OPEN,
+	NAT_FLOW_CLOSING, /* one side has said that it is done */
+	NAT_FLOW_WAITING, /* TIME-WAIT (RFC 9293 section 3.6.1) */
+};
+
+struct nat_flow_info {
+	enum nat_flow_kind kind;
+	enum nat_flow_state state;
+	const struct port *port;
+	bool inbound;
+	struct endpoint guest; /* of a ping: its identifier for a port */
+	struct endpoint peer;  /* as the guest sees it; unspecified for a mapping to any peer */
+	uint64_t began_ms, used_ms;
+	uint64_t bytes_to_host, bytes_to_guest, packets_to_host, packets_to_guest;
+	uint64_t rate_to_host, rate_to_guest; /* bytes per second of late */
+};
+
+/* Visits the flows from place *cursor (0 at the start) on, 'max' places at most, and moves *cursor
+ * on; false at the end. What comes and goes between two calls may be missed, or be seen twice. */
+bool nat_flows_walk(const struct nat *nat, uint32_t *cursor, unsigned max,
+		    void (*visit)(void *ctx, const struct nat_flow_info *info), void *ctx);
+/* How many there are, of one port or (NULL) of all. */
+void nat_flows_count(const struct nat *nat, const struct port *port, uint32_t ret[NAT_FLOW_KINDS]);
+const struct nat_limits *nat_limits(const struct nat *nat);
+
+/* An echo request from the gateway to an address on the guests' network. */
+struct nat_guest_ping {
+	struct addr to;
+	uint32_t timeout_ms;
+	/* Told once, from inside nat_input() or nat_tick(), and must not call the nat: NAT_OPEN for
+	 * an answer, NAT_TIMED_OUT, NAT_NO_NEIGHBOUR. */
+	void (*done)(void *ctx, enum nat_outcome outcome);
+	void *ctx;
+};
+/* A number to cancel it by (> 0); -ENOSPC when too many are under way, -EAFNOSUPPORT. */
+int nat_guest_ping(struct nat *nat, const struct nat_guest_ping *ping);
+void nat_guest_ping_cancel(struct nat *nat, int number); /* nothing will be told */
+
 #endif

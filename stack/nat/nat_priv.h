@@ -9,6 +9,7 @@
 #include "stack/nat/nat.h"
 #include "stack/nat/neighbour.h"
 #include "stack/nat/packet.h"
+#include "stack/nat/ping_guest.h"
 #include "stack/nat/port/reass.h"
 #include "stack/nat/solo.h"
 
@@ -104,6 +105,9 @@ struct nat {
 	unsigned tcp_services_n;
 	unsigned inbound_udp_n; /* mappings that use a forward's socket: the second look-up is for
 				   them only */
+
+	struct guest_ping guest_pings[GUEST_PINGS_MAX]; /* ping_guest.c */
+	unsigned guest_pings_n;
 
 	struct log_limit log_ping_forbidden;
 	uint16_t ip_id;

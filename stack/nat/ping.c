@@ -68,10 +68,13 @@ void ping_request(struct nat *nat, struct guest *guest, const struct packet *pac
 	dgflow_used(nat, dg, false);
 	err = nat->config.host->ping_send(nat->config.host_ctx, dg->flow.handle, &packet->dst,
 					  (uint8_t)(packet->ttl - 1), &message, 1);
-	if (err == 0)
+	if (err == 0) {
 		nat->counters.ping_to_host++;
-	else
+		dg->flow.meter.packets_to_host++;
+		flow_moved(&dg->flow, packet->l4_len - ECHO_HEADER_LEN, 0, nat->now_ms);
+	} else {
 		dgflow_send_failed(nat, guest, packet, err);
+	}
 }
 
 void ping_received(struct nat *nat, struct dgflow *dg, const struct host_datagram *datagram)
@@ -102,4 +105,6 @@ void ping_received(struct nat *nat, struct dgflow *dg, const struct host_datagra
 	dgflow_used(nat, dg, false);
 	icmp_send(nat, dg->flow.guest, &message);
 	nat->counters.ping_to_guest++;
+	dg->flow.meter.packets_to_guest++;
+	flow_moved(&dg->flow, 0, message.len - ECHO_HEADER_LEN, nat->now_ms);
 }

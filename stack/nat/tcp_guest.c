@@ -654,6 +654,7 @@ void tcpflow_input(struct nat *nat, struct guest *guest, const struct packet *pa
 		return;
 	}
 	if (tf) {
+		tf->flow.meter.packets_to_host++;
 		tf->mac = packet->src_mac;
 		input_known(nat, tf, &segment, packet->owner);
 	} else if (is_new_syn(&segment)) {

@@ -238,6 +238,8 @@ static void send_tcp(struct nat *nat, struct pbuf *packet, bool v6)
 	trim_to_needs(nat, &cut);
 	do {
 		send_piece(nat, &cut, cut.left < mss ? cut.left : mss);
+		if (tf)
+			tf->flow.meter.packets_to_guest++;
 	} while (cut.left);
 }
 

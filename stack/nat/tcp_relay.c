@@ -136,7 +136,7 @@ static int relay_to_host(struct nat *nat, struct tcpflow *tf)
 			tf->host_writable = false;
 		if (sent > 0) {
 			taken += (uint32_t)sent;
-			tf->flow.bytes_to_host += (uint64_t)sent;
+			flow_moved(&tf->flow, (uint64_t)sent, 0, nat->now_ms);
 		}
 		drop_front(tf, sent > 0 ? (size_t)sent : 0);
 	}
@@ -317,7 +317,7 @@ static ssize_t read_host(struct nat *nat, struct tcpflow *tf, size_t room)
 	if (err != 0)
 		return err;
 	if (got > 0)
-		tf->flow.bytes_to_guest += (uint64_t)got;
+		flow_moved(&tf->flow, 0, (uint64_t)got, nat->now_ms);
 	if (got == -EAGAIN || (got > 0 && (size_t)got < reading.len && !tf->host_hung_up))
 		tf->host_readable = false;
 	return got;

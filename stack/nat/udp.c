@@ -155,7 +155,8 @@ static void send_to_host(struct nat *nat, struct guest *guest, const struct pack
 	iplwip_udp_input(nat, packet, datagram, deliver, &sending);
 	if (sending.err == 0) {
 		nat->counters.udp_to_host++;
-		sending.dg->flow.bytes_to_host += datagram->data_len;
+		sending.dg->flow.meter.packets_to_host++;
+		flow_moved(&sending.dg->flow, datagram->data_len, 0, nat->now_ms);
 	} else
 		dgflow_send_failed(nat, guest, packet, sending.err);
 }
@@ -221,7 +222,8 @@ void udp_flow_pass(struct nat *nat, struct dgflow *dg, const struct endpoint *fr
 	nat->output = (struct nat_output){.guest = dg->flow.guest, .mac = dg->mac};
 	iplwip_udp_send(nat, from, &dg->flow.key.guest, &payload);
 	nat->counters.udp_to_guest++;
-	dg->flow.bytes_to_guest += len;
+	dg->flow.meter.packets_to_guest++;
+	flow_moved(&dg->flow, 0, len, nat->now_ms);
 }
 
 void udp_flow_received(struct nat *nat, struct dgflow *dg, const struct host_datagram *datagram)

@@ -26,7 +26,7 @@ static void say_qemu(FILE *out, const struct announcement *a)
 	fputc('\n', out);
 }
 
-static void say_addresses(FILE *out, const struct options *o)
+static void say_addresses4(FILE *out, const struct options *o)
 {
 	char text[ADDR_TEXT_MAX];
 
@@ -42,6 +42,32 @@ static void say_addresses(FILE *out, const struct options *o)
 		: o->dns_is_ours   ? ""
 				   : " (outside of the net: not lwnat's)");
 	fprintf(out, "dhcp from %s\n", addr_format(&o->dhcpstart, text));
+}
+
+static void say_addresses6(FILE *out, const struct options *o)
+{
+	char text[ADDR_TEXT_MAX];
+
+	fprintf(out, "net6 %s/%u\n", addr_format(&o->net6.addr, text), o->net6.prefix_len);
+	fprintf(out, "gateway6 %s%s\n", addr_format(&o->host6, text),
+		o->restrict_guests    ? " (restricted: leads nowhere)"
+		: o->no_host_loopback ? ""
+				      : " (this host's own services too)");
+	fprintf(out, "dns6 %s%s\n", addr_format(&o->dns6, text),
+		o->restrict_guests ? " (restricted: not served)"
+		: o->dns6_is_ours  ? ""
+				   : " (outside of the net: not lwnat's)");
+	fprintf(out, "dhcp6 from %s\n", addr_format(&o->dhcpstart6, text));
+}
+
+static void say_addresses(FILE *out, const struct options *o)
+{
+	if (o->ipv4)
+		say_addresses4(out, o);
+	if (o->ipv6)
+		say_addresses6(out, o);
+	else if (o->ipv6_needs_mtu)
+		fputs("no IPv6: it needs --mtu 1280 or more\n", out);
 }
 
 /* "PORT" or "PORT-PORT" */
@@ -79,7 +105,7 @@ static void say_forward(FILE *out, const struct options *o, const struct hostfwd
 		fprintf(out, " (bound to localhost only; for all interfaces write %s)",
 			hostfwd_format(&wide, text));
 	}
-	if (!subnet_contains(&o->net, &rule->guest_addr))
+	if (!subnet_contains(addr_is_v4(&rule->guest_addr) ? &o->net : &o->net6, &rule->guest_addr))
 		fputs(" (outside of the net: only a guest set to that address by hand is reached)",
 		      out);
 	fputc('\n', out);

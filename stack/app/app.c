@@ -211,6 +211,10 @@ static int build(struct app *a)
 
 static void take_down(struct app *a)
 {
+	if (a->net.stream) {
+		services_leave(a->net.services);
+		turn(a);
+	}
 	stream_uv_close(a->net.stream);
 	forwards_close(a->net.forwards);
 	services_close(a->net.services);

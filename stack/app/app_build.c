@@ -67,6 +67,14 @@ static void on_neighbour(void *ctx, struct port *port, const struct addr *addr,
 	guests_saw_addr(net->guests, port, &seen);
 }
 
+static void on_solicited(void *ctx, struct port *port, const struct mac *from_mac,
+			 const struct addr *from)
+{
+	struct network *net = ctx;
+
+	services_router_solicited(net->services, port, from_mac, from);
+}
+
 static bool lease_by_name(void *ctx, const char *name, struct addr *ret)
 {
 	struct network *net = ctx;
@@ -102,6 +110,8 @@ static int build_nat(struct network *net)
 	    .rng = &net->rng,
 	    .neighbour = on_neighbour,
 	    .neighbour_ctx = net,
+	    .router_solicited = on_solicited,
+	    .router_ctx = net,
 	};
 
 	/* An address outside is not the gateway's to answer for. */
@@ -134,6 +144,9 @@ int app_build(struct network *net, const struct app_hooks *hooks)
 	if (result == 0)
 		result = build_nat(net);
 	services.nat = net->nat;
+	services.mac = net->mac;
+	services.turn = net->turn;
+	services.turn_ctx = net->ctx;
 	services.guests = net->guests;
 	if (result == 0)
 		result = services_new(&net->services, &services);

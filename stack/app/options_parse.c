@@ -127,6 +127,7 @@ static void set_defaults(struct options *o)
 	memset(o, 0, sizeof(*o));
 	o->net = (struct subnet){addr_v4(0x0a000200), 24};
 	o->ipv4 = true;
+	o->ipv6 = true;
 	o->net6 = (struct subnet){{{0xfe, 0xc0}}, 64};
 	o->ipv6_prefixlen = 64;
 	memcpy(o->name, "default", sizeof("default"));

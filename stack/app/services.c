@@ -1,5 +1,6 @@
 #include "stack/app/services.h"
 
+#include "stack/app/services_v6.h"
 #include "dhcp/dhcpd.h"
 #include "stack/base/log.h"
 #include "stack/host/dns_service.h"
@@ -23,7 +24,8 @@ enum { SERVICE_DNS = 1 }; /* nat_tcp_service_add()'s numbers */
 
 struct services {
 	struct services_config config;
-	struct dhcpd *dhcpd;
+	struct dhcpd *dhcpd;     /* NULL: no IPv4 */
+	struct services_v6 *v6;  /* NULL: no IPv6 */
 	struct dns_service *dns; /* NULL: not served */
 	struct port **ports;     /* attached, 'ports_n' of config.ports_max */
 	unsigned ports_n;
@@ -31,9 +33,31 @@ struct services {
 };
 
 /* Nobody is told of a DNS server by restrict=on, and a forwarder would be a way out. */
-static bool wants_dns(const struct options *o)
+static bool wants_dns4(const struct options *o)
 {
-	return o->dns_is_ours && !o->restrict_guests;
+	return o->ipv4 && o->dns_is_ours && !o->restrict_guests;
+}
+
+static bool wants_dns6(const struct options *o)
+{
+	return o->ipv6 && o->dns6_is_ours && !o->restrict_guests;
+}
+
+#define SEARCH_MAX (OPTIONS_SEARCH_MAX + 2)
+
+/* Guests find each other by bare name because our domain stands last in their search list; it is
+ * their only domain when the user names none. 'named': they ask us. Returns how many there are. */
+static unsigned list_search(const struct options *o, bool named, const char *ret[SEARCH_MAX])
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < o->dnssearch.n; i++)
+		ret[n++] = o->dnssearch.name[i];
+	if (named && o->domainname[0])
+		ret[n++] = o->domainname;
+	if (named)
+		ret[n++] = DOMAIN;
+	return n;
 }
 
 /* ---- DHCP ---- */
@@ -50,12 +74,9 @@ static const char *or_null(const char *text)
 	return text[0] ? text : NULL;
 }
 
-/* Guests find each other by bare name because our domain stands last in their search list; it is
- * their only domain when the user names none. */
 static int new_dhcpd(struct dhcpd **ret, const struct options *o, struct rng *rng)
 {
-	const char *search[OPTIONS_SEARCH_MAX + 2];
-	bool named = wants_dns(o);
+	const char *search[SEARCH_MAX];
 	struct dhcpd_config config = {
 	    .net = o->net,
 	    .server = o->host,
@@ -73,13 +94,8 @@ static int new_dhcpd(struct dhcpd **ret, const struct options *o, struct rng *rn
 	    .hash_key = {{rng_u64(rng), rng_u64(rng)}}, /* no guest can choose collisions */
 	};
 
-	for (unsigned i = 0; i < o->dnssearch.n; i++)
-		search[config.search_n++] = o->dnssearch.name[i];
-	if (named && config.domainname)
-		search[config.search_n++] = config.domainname;
-	if (named)
-		search[config.search_n++] = DOMAIN;
-	if (named && !config.domainname)
+	config.search_n = list_search(o, wants_dns4(o), search);
+	if (wants_dns4(o) && !config.domainname)
 		config.domainname = DOMAIN;
 	return dhcpd_new(ret, &config);
 }
@@ -159,6 +175,8 @@ static bool guest_by_name(void *ctx, const char *label, bool v6, struct addr *re
 	const struct dhcpd_lease *lease;
 
 	if (v6)
+		return s->v6 && services_v6_by_name(s->v6, label, ret);
+	if (!s->dhcpd)
 		return false;
 	lease = dhcpd_lease_by_name(s->dhcpd, label, uv_now(s->config.loop));
 	if (lease)
@@ -168,7 +186,7 @@ static bool guest_by_name(void *ctx, const char *label, bool v6, struct addr *re
 
 bool services_name_to_addr(struct services *s, const char *name, struct addr *ret)
 {
-	return guest_by_name(s, name, false, ret);
+	return guest_by_name(s, name, false, ret) || guest_by_name(s, name, true, ret);
 }
 
 static bool guest_by_addr(void *ctx, const struct addr *addr, char ret[DHCPD_HOSTNAME_MAX])
@@ -176,7 +194,9 @@ static bool guest_by_addr(void *ctx, const struct addr *addr, char ret[DHCPD_HOS
 	struct services *s = ctx;
 	const struct dhcpd_lease *lease;
 
-	lease = dhcpd_lease_by_addr(s->dhcpd, addr, uv_now(s->config.loop));
+	if (!addr_is_v4(addr))
+		return s->v6 && services_v6_by_addr(s->v6, addr, ret);
+	lease = s->dhcpd ? dhcpd_lease_by_addr(s->dhcpd, addr, uv_now(s->config.loop)) : NULL;
 	if (!lease || lease->hostname[0] == '\0')
 		return false;
 	memcpy(ret, lease->hostname, DHCPD_HOSTNAME_MAX);
@@ -202,6 +222,13 @@ static struct port *port_by_id(const struct services *s, uint32_t id)
 	return NULL;
 }
 
+/* What was broadcast is not answered: no address could be the answer's source. */
+static bool is_asked_at(const struct options *o, const struct addr *addr)
+{
+	return addr_eq(addr, &o->dns) || addr_eq(addr, &o->host) ||
+	       (o->ipv6 && (addr_eq(addr, &o->dns6) || addr_eq(addr, &o->host6)));
+}
+
 static void on_dns(void *ctx, const struct nat_udp_meta *meta, const uint8_t *payload, size_t len)
 {
 	struct services *s = ctx;
@@ -212,9 +239,7 @@ static void on_dns(void *ctx, const struct nat_udp_meta *meta, const uint8_t *pa
 				  .guest = meta->guest,
 				  .service = meta->service};
 
-	/* What was broadcast is not answered: no address could be the answer's source. */
-	if (!addr_eq(&meta->service.addr, &s->config.options->dns) &&
-	    !addr_eq(&meta->service.addr, &s->config.options->host))
+	if (!is_asked_at(s->config.options, &meta->service.addr))
 		return;
 	memcpy(client.cookie, &asker, sizeof(asker));
 	dns_service_udp(s->dns, &client, payload, len);
@@ -254,6 +279,21 @@ void services_port_add(struct services *s, struct port *port)
 {
 	assert(s->ports_n < s->config.ports_max);
 	s->ports[s->ports_n++] = port;
+	if (s->v6)
+		services_v6_port_add(s->v6, port);
+}
+
+void services_router_solicited(struct services *s, struct port *port, const struct mac *from_mac,
+			       const struct addr *from)
+{
+	if (s->v6)
+		services_v6_solicited(s->v6, port, from_mac, from);
+}
+
+void services_leave(struct services *s)
+{
+	if (s->v6)
+		services_v6_leave(s->v6);
 }
 
 void services_port_remove(struct services *s, const struct port *port)
@@ -261,9 +301,11 @@ void services_port_remove(struct services *s, const struct port *port)
 	for (unsigned i = 0; i < s->ports_n; i++) {
 		if (s->ports[i] == port) {
 			s->ports[i] = s->ports[--s->ports_n];
-			return;
+			break;
 		}
 	}
+	if (s->v6)
+		services_v6_port_remove(s->v6, port);
 }
 
 static int start_dhcp(struct services *s)
@@ -275,14 +317,38 @@ static int start_dhcp(struct services *s)
 	return nat_udp_service_add(s->config.nat, DHCP_SERVER_PORT, false, on_dhcp, s);
 }
 
+static int start_v6(struct services *s)
+{
+	const struct services_config *c = &s->config;
+	const struct options *o = c->options;
+	const char *search[SEARCH_MAX];
+	struct services_v6_config config = {
+	    .options = o,
+	    .loop = c->loop,
+	    .nat = c->nat,
+	    .guests = c->guests,
+	    .rng = c->rng,
+	    .mac = c->mac,
+	    .ports_max = c->ports_max,
+	    .tells_dns = !o->restrict_guests,
+	    .search = search,
+	    .search_n = list_search(o, wants_dns6(o), search),
+	    .domain = or_null(o->domainname),
+	    .turn = c->turn,
+	    .turn_ctx = c->turn_ctx,
+	};
+
+	if (!config.domain && wants_dns6(o))
+		config.domain = DOMAIN;
+	return services_v6_new(&s->v6, &config);
+}
+
 static int start_dns(struct services *s)
 {
 	const struct options *o = s->config.options;
 	struct dns_service_config config = {
 	    .loop = s->config.loop,
 	    .names = {.domain = DOMAIN,
-		      .host4 = o->host,
-		      .net4 = o->net,
 		      .search = or_null(o->domainname),
 		      .name_to_addr = guest_by_name,
 		      .addr_to_name = guest_by_addr,
@@ -293,6 +359,14 @@ static int start_dns(struct services *s)
 	};
 	int result;
 
+	if (o->ipv4) {
+		config.names.host4 = o->host;
+		config.names.net4 = o->net;
+	}
+	if (o->ipv6) {
+		config.names.host6 = o->host6;
+		config.names.net6 = o->net6;
+	}
 	result = dns_service_new(&s->dns, &config);
 	if (result == 0)
 		result = nat_udp_service_add(s->config.nat, DNS_PORT, true, on_dns, s);
@@ -310,8 +384,12 @@ int services_new(struct services **ret, const struct services_config *config)
 		return -ENOMEM;
 	s->config = *config;
 	s->ports = calloc(config->ports_max, sizeof(struct port *));
-	result = s->ports ? start_dhcp(s) : -ENOMEM;
-	if (result == 0 && wants_dns(config->options))
+	result = s->ports ? 0 : -ENOMEM;
+	if (result == 0 && config->options->ipv4)
+		result = start_dhcp(s);
+	if (result == 0 && config->options->ipv6)
+		result = start_v6(s);
+	if (result == 0 && (wants_dns4(config->options) || wants_dns6(config->options)))
 		result = start_dns(s);
 	if (result < 0) {
 		services_close(s);
@@ -326,6 +404,7 @@ void services_close(struct services *s)
 	if (!s)
 		return;
 	dns_service_close(s->dns);
+	services_v6_close(s->v6);
 	dhcpd_free(s->dhcpd);
 	free(s->ports);
 	free(s);

@@ -15,8 +15,12 @@ struct services_config {
 	uv_loop_t *loop;
 	struct nat *nat;
 	struct guests *guests; /* told what DHCP knows */
-	struct rng *rng;       /* borrowed for the call of services_new() */
+	struct rng *rng;       /* borrowed for the life of the services */
+	struct mac mac;        /* the gateway's */
 	unsigned ports_max;    /* attached at once */
+	/* Sends what a service queued for the guests outside of the NAT's own turn. */
+	void (*turn)(void *ctx);
+	void *turn_ctx;
 };
 
 /* 0 or a negative errno. */
@@ -26,6 +30,11 @@ int services_accept(struct services *s, unsigned service, int fd, const struct e
 /* A guest came or went: answers that come late are for ports that are there still. */
 void services_port_add(struct services *s, struct port *port);
 void services_port_remove(struct services *s, const struct port *port);
+/* nat_config.router_solicited */
+void services_router_solicited(struct services *s, struct port *port, const struct mac *from_mac,
+			       const struct addr *from);
+/* The gateway ends: what guests are told of that is queued. The caller flushes the ports. */
+void services_leave(struct services *s);
 /* The address that a name of the guests' domain stands for: of a lease, or a static one. */
 bool services_name_to_addr(struct services *s, const char *name, struct addr *ret);
 /* Before nat_free(). The memory goes when libuv has closed the handles. NULL is fine. */

@@ -70,7 +70,7 @@ START_TEST(test_no_option_gives_qemus_network)
 	ck_assert_int_eq(options.action, OPTIONS_RUN);
 	ck_assert(options.dns_is_ours);
 	ck_assert(options.ipv4);
-	ck_assert(!options.ipv6);
+	ck_assert(options.ipv6);
 	ck_assert(!options.restrict_guests);
 	ck_assert(!options.no_host_loopback);
 	ck_assert(!options.net_by_class);
@@ -611,7 +611,8 @@ START_TEST(test_forwards_to_the_gateway_itself_are_refused)
 	refuse_forward("--hostfwd|tcp::2222-10.0.2.2:22", "--hostfwd: ");
 	refuse_forward("--hostfwd|tcp::2222-10.0.2.3:22", "--hostfwd: ");
 	refuse_forward("--hostfwd|tcp::2222-10.0.2.255:22", "--hostfwd: ");
-	refuse_forward("--hostfwd|tcp::2222-[fec0::15]:22", "--hostfwd: ");
+	refuse_forward("--hostfwd|tcp::2222-[fec0::2]:22", "--hostfwd: ");
+	refuse_forward("--hostfwd|tcp::2222-[fec0::3]:22", "--hostfwd: ");
 }
 END_TEST
 

@@ -220,14 +220,15 @@ END_TEST
 START_TEST(test_guests_attached_at_the_end_are_let_go)
 {
 	int guest;
-	char byte;
+	char bytes[512];
 
 	start(&first, "");
 	guest = guest_connect(place.socket_path);
 	ck_assert_int_eq(kill(first.pid, SIGTERM), 0);
 	process_finish(&first);
 	ck_assert_int_eq(first.status, 0);
-	ck_assert_int_le(read(guest, &byte, 1), 0);
+	while (read(guest, bytes, sizeof(bytes)) > 0)
+		; /* a router advertisement */
 	close(guest);
 	assert_no_socket_file();
 }

@@ -38,6 +38,8 @@ static bool rules_overlap(const struct hostfwd_rule *a, const struct hostfwd_rul
 {
 	struct addr of_a[2], of_b[2];
 
+	if (a->path[0] || b->path[0])
+		return strcmp(a->path, b->path) == 0;
 	/* Port 0 becomes a free one when it is opened. */
 	if (a->proto != b->proto || a->host_port == 0 || b->host_port == 0)
 		return false;
@@ -94,11 +96,17 @@ int hostfwd_add(struct hostfwd_table *table, const struct hostfwd_rule *rule,
 /* The index of the first rule with a number above 'number'. */
 static unsigned index_above(const struct hostfwd_table *table, int number)
 {
-	unsigned i = 0;
+	unsigned first = 0, end = table->rules_n;
 
-	while (i < table->rules_n && table->rules[i].number <= number)
-		i++;
-	return i;
+	while (first < end) {
+		unsigned middle = first + (end - first) / 2;
+
+		if (table->rules[middle].number <= number)
+			first = middle + 1;
+		else
+			end = middle;
+	}
+	return first;
 }
 
 const struct hostfwd_rule *hostfwd_get(const struct hostfwd_table *table, int number)

@@ -8,26 +8,39 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HOSTFWD_ERROR_MAX 200 /* bytes of an error text, with NUL */
-#define HOSTFWD_TEXT_MAX 128
+#define HOSTFWD_ERROR_MAX 256 /* bytes of an error text, with NUL */
+#define HOSTFWD_TEXT_MAX 256
+#define HOSTFWD_PATH_MAX 108 /* bytes of a UNIX socket's path, with NUL (unix(7)) */
+#define HOSTFWD_GUEST_MAX 64
+#define HOSTFWD_HOLD_MAX_S 3600
 
 enum hostfwd_proto { HOSTFWD_TCP, HOSTFWD_UDP };
 
 /* One rule. A range of N ports forwards host_port+i to guest_port+i. */
 struct hostfwd_rule {
 	enum hostfwd_proto proto;
+	/* The host's side is this UNIX socket, 'proto' TCP, 'ports_n' 1 and no host address or
+	 * port; "": it is an address and a port. */
+	char path[HOSTFWD_PATH_MAX];
 	bool host_addr_given;
 	struct addr host_addr; /* when not given: 127.0.0.1 and ::1 */
-	uint16_t host_port;
-	uint16_t ports_n; /* 1, or the length of the range */
+	uint16_t host_port;    /* 0: any that is free; never with a range */
+	uint16_t ports_n;      /* 1, or the length of the range */
+	/* "" or who it is for when that is no address: a DHCP host name, "@MAC" or "@" and the name
+	 * of a port of the switch. */
+	char guest[HOSTFWD_GUEST_MAX];
 	bool guest_addr_given;
 	struct addr guest_addr; /* when not given: the dhcpstart address, filled in by the caller */
 	uint16_t guest_port;
+	uint16_t hold_s; /* how long a connection waits for the guest to answer; 0: not */
 };
 
-/* "[tcp|udp]:[hostaddr]:hostport[-hostport]-[guestaddr]:guestport[-guestport]", QEMU's form and
- * ranges; IPv6 addresses in brackets. 0, or -EINVAL and one line in 'error' that names the bad part
- * and the accepted form. */
+/* "[tcp|udp]:[hostaddr]:hostport[-hostport]-[guest]:guestport[-guestport]", QEMU's form, and
+ * ranges; or "unix:PATH-[guest]:guestport". The guest is an address (IPv6 in brackets), a host name
+ * ("web"), "@52:54:00:12:34:56" or "@port1". At the end there may be ",hold=SECONDS" (not for UDP).
+ * A PATH ends before the first '-' behind which a guest and port stand; what looks like a range's
+ * end is one ("2222-7-web:22" needs "2222-2222-7-web:22"). 0, or -EINVAL and one line in 'error'
+ * that names the bad part and the accepted form. */
 int hostfwd_parse(const char *text, struct hostfwd_rule *ret, char error[HOSTFWD_ERROR_MAX]);
 const char *hostfwd_format(const struct hostfwd_rule *rule, char text[HOSTFWD_TEXT_MAX]);
 

@@ -85,30 +85,65 @@ static void say_addr(FILE *out, const struct addr *addr)
 	fprintf(out, addr_is_v4(addr) ? "%s" : "[%s]", addr_format(addr, text));
 }
 
-static void say_forward(FILE *out, const struct options *o, const struct hostfwd_rule *rule)
+static void say_host_side(FILE *out, const struct hostfwd_rule *rule)
 {
-	struct hostfwd_rule wide = *rule;
-	char text[HOSTFWD_TEXT_MAX];
-
+	if (rule->path[0]) {
+		fprintf(out, "unix %s", rule->path);
+		return;
+	}
 	fputs(rule->proto == HOSTFWD_UDP ? "udp " : "tcp ", out);
 	if (rule->host_addr_given)
 		say_addr(out, &rule->host_addr);
 	else
 		fputs("localhost", out);
 	say_ports(out, rule->host_port, rule->ports_n);
+}
+
+static void say_width(FILE *out, const struct hostfwd_rule *rule)
+{
+	struct hostfwd_rule wide = *rule;
+	char text[HOSTFWD_TEXT_MAX];
+
+	if (rule->host_addr_given || rule->path[0])
+		return;
+	wide.host_addr_given = true;
+	wide.host_addr = addr_v4(0);
+	fprintf(out, " (bound to localhost only; for all interfaces write %s)",
+		hostfwd_format(&wide, text));
+}
+
+static void say_forward(FILE *out, const struct options *o, const struct hostfwd_rule *rule)
+{
+	say_host_side(out, rule);
 	fputs(" -> ", out);
-	say_addr(out, &rule->guest_addr);
+	if (rule->guest[0])
+		fputs(rule->guest, out);
+	else
+		say_addr(out, &rule->guest_addr);
 	say_ports(out, rule->guest_port, rule->ports_n);
-	if (!rule->host_addr_given) {
-		wide.host_addr_given = true;
-		wide.host_addr = addr_v4(0);
-		fprintf(out, " (bound to localhost only; for all interfaces write %s)",
-			hostfwd_format(&wide, text));
-	}
-	if (!subnet_contains(addr_is_v4(&rule->guest_addr) ? &o->net : &o->net6, &rule->guest_addr))
+	say_width(out, rule);
+	if (rule->hold_s)
+		fprintf(out, " (a connection waits up to %u s for the guest to answer)",
+			rule->hold_s);
+	if (!rule->guest[0] && !subnet_contains(&o->net, &rule->guest_addr) &&
+	    !subnet_contains(&o->net6, &rule->guest_addr))
 		fputs(" (outside of the net: only a guest set to that address by hand is reached)",
 		      out);
 	fputc('\n', out);
+}
+
+static void say_forwards(FILE *out, const struct announcement *a)
+{
+	const struct options *o = a->options;
+	struct forward_info info;
+
+	for (unsigned i = 0; !a->forwards && i < o->hostfwd.n; i++)
+		say_forward(out, o, &o->hostfwd.rule[i]);
+	for (const struct forward *f = a->forwards ? forwards_next(a->forwards, NULL) : NULL; f;
+	     f = forwards_next(a->forwards, f)) {
+		forward_info(f, &info);
+		say_forward(out, o, &info.rule);
+	}
 }
 
 void announce(FILE *out, const struct announcement *a)
@@ -118,8 +153,7 @@ void announce(FILE *out, const struct announcement *a)
 	if (a->socket_path)
 		say_qemu(out, a);
 	say_addresses(out, o);
-	for (unsigned i = 0; i < o->hostfwd.n; i++)
-		say_forward(out, o, &o->hostfwd.rule[i]);
+	say_forwards(out, a);
 	if (a->ping_forbidden)
 		fputs("ping to outside needs sysctl net.ipv4.ping_group_range=\"0 2147483647\" on "
 		      "this host\n",

@@ -3,6 +3,7 @@
 #ifndef LWNAT_APP_ANNOUNCE_H
 #define LWNAT_APP_ANNOUNCE_H
 
+#include "stack/app/forwards.h"
 #include "stack/app/options.h"
 #include "stack/app/qemu_version.h"
 
@@ -11,7 +12,8 @@
 
 struct announcement {
 	const struct options *options;
-	const char *socket_path; /* NULL: nothing is listened on */
+	const struct forwards *forwards; /* NULL: as the options have them */
+	const char *socket_path;         /* NULL: nothing is listened on */
 	struct qemu_version qemu;
 	bool ping_forbidden; /* the host's ping_group_range shuts us out */
 };

@@ -232,6 +232,7 @@ static void take_down(struct app *a)
 static void tell(const struct network *net)
 {
 	struct announcement announcement = {.options = net->options,
+					    .forwards = net->forwards,
 					    .ping_forbidden = ping_is_forbidden()};
 
 	if (net->socket_path[0]) {
@@ -239,7 +240,7 @@ static void tell(const struct network *net)
 		announcement.qemu = qemu_version_find();
 	}
 	announce(stdout, &announcement);
-	ready_tell(net->options->ready_fd);
+	ready_tell(net->options->ready_fd, net->forwards);
 }
 
 int app_run(const struct options *options)

@@ -78,19 +78,45 @@ int app_keep_fds(const struct options *o)
 	return 0;
 }
 
+static int open_forwards(struct network *net)
+{
+	const struct options_forwards *rules = &net->options->hostfwd;
+	struct forwards_config config = {
+	    .options = net->options,
+	    .loop = net->loop,
+	    .host = net->host,
+	    .nat = net->nat,
+	    .guests = net->guests,
+	    .turn = net->turn,
+	    .turn_ctx = net->ctx,
+	};
+	char error[FORWARDS_ERROR_MAX];
+	int result = forwards_new(&net->forwards, &config);
+
+	if (result < 0) {
+		log_err_errno(result, "--hostfwd");
+		return result;
+	}
+	for (unsigned i = 0; i < rules->n; i++) {
+		result = forwards_add(net->forwards, &rules->rule[i], error);
+		if (result < 0) {
+			log_err("--hostfwd: %s", error);
+			return result;
+		}
+	}
+	return 0;
+}
+
 int app_open(struct network *net)
 {
-	char error[FORWARDS_ERROR_MAX];
 	int result;
 
 	result = find_socket_path(net);
 	if (result < 0)
 		return result;
-	result = forwards_open(&net->forwards, &net->options->hostfwd, net->host, net->nat, error);
-	if (result < 0) {
-		log_err("%s", error);
+	result = open_forwards(net);
+	if (result < 0)
 		return result;
-	}
 	if (net->socket_path[0])
 		result = listen_for_guests(net);
 	return result < 0 ? result : adopt_guests(net);

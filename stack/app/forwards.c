@@ -1,160 +1,296 @@
-#include "stack/app/forwards.h"
-
-#include "stack/app/port_holder.h"
-#include "stack/host/host_listen.h"
+#include "stack/app/forwards_priv.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct forward {
-	struct host_listener *listener;
-	struct forwards *forwards;
-	enum hostfwd_proto proto;
-	struct endpoint guest;
-};
+#define PICKS_MAX 32 /* free ports tried until one is free on 127.0.0.1 and ::1 */
 
-struct forwards {
-	struct host *host;
-	struct nat *nat;
-	unsigned n, max;
-	struct forward forward[]; /* 'n' of 'max' are open */
-};
+static const struct addr loopback6 = {{[15] = 1}};
+
+/* ---- what comes in -------------------------------------------------------------------------- */
+
+static int find_target(struct forward *f, char why[GUESTS_ERROR_MAX])
+{
+	uint64_t generation = guests_generation(f->forwards->config.guests);
+	struct guests_found found;
+	int result;
+
+	if (f->target_known && f->target_generation == generation)
+		return 0;
+	f->target_known = false;
+	result = guests_find(f->forwards->config.guests, f->rule.guest, &found, why);
+	if (result < 0)
+		return result;
+	f->target_known = true;
+	f->target_generation = generation;
+	f->target = found.addr;
+	return 0;
+}
+
+int forward_target(struct forward *forward, uint16_t offset, struct endpoint *ret,
+		   char why[GUESTS_ERROR_MAX])
+{
+	int result = forward->rule.guest[0] ? find_target(forward, why) : 0;
+
+	if (result < 0)
+		return result;
+	ret->addr = forward->rule.guest[0] ? forward->target : forward->rule.guest_addr;
+	ret->port = (uint16_t)(forward->rule.guest_port + offset);
+	return 0;
+}
 
 static void on_accepted(void *ctx, int handle, const struct endpoint *peer)
 {
-	struct forward *f = ctx;
+	struct way *way = ctx;
+	struct forward *f = way->forward;
+	struct forwards *fs = f->forwards;
+	struct nat_connect connect = {.handle = handle, .peer = *peer, .forward = way->account};
+	char why[GUESTS_ERROR_MAX];
 
-	nat_set_time(f->forwards->nat, host_now_ms(f->forwards->host));
-	nat_tcp_inbound(f->forwards->nat, handle, peer, &f->guest);
+	if (f->rule.hold_s && hold_accepted(way, handle, peer))
+		return;
+	if (forward_target(f, way->offset, &connect.guest, why) < 0) {
+		f->failed++;
+		host_ops()->tcp_close(fs->config.host, handle, true);
+		return;
+	}
+	nat_set_time(fs->config.nat, host_now_ms(fs->config.host));
+	(void)nat_tcp_connect(fs->config.nat, &connect, NULL);
 }
 
 static void on_datagram(void *ctx, int handle, const struct endpoint *peer, struct iovec payload)
 {
-	struct forward *f = ctx;
+	struct way *way = ctx;
+	struct forwards *fs = way->forward->forwards;
+	char why[GUESTS_ERROR_MAX];
+	struct endpoint guest;
 
-	nat_set_time(f->forwards->nat, host_now_ms(f->forwards->host));
-	nat_udp_inbound(f->forwards->nat, handle, peer, &f->guest, payload);
-}
-
-/* What stands in the sysctl, or 1024 when it cannot be read. */
-static long unprivileged_port_start(void)
-{
-	FILE *in = fopen("/proc/sys/net/ipv4/ip_unprivileged_port_start", "re");
-	char line[16];
-	long port = 1024;
-
-	if (in && fgets(line, sizeof(line), in))
-		port = strtol(line, NULL, 10);
-	if (in)
-		fclose(in);
-	return port;
-}
-
-static void explain(int err, bool udp, const struct endpoint *at, char error[FORWARDS_ERROR_MAX])
-{
-	const char *proto = udp ? "udp" : "tcp";
-	char text[ENDPOINT_TEXT_MAX];
-	struct port_holder holder;
-	long start;
-
-	endpoint_format(at, text);
-	if (err == -EADDRINUSE && port_holder_find(udp, at, &holder)) {
-		snprintf(error, FORWARDS_ERROR_MAX, "--hostfwd: %s %s is taken by pid %ld (%s)",
-			 proto, text, holder.pid, holder.name);
+	if (forward_target(way->forward, way->offset, &guest, why) < 0) {
+		way->forward->failed++;
 		return;
 	}
-	start = unprivileged_port_start();
-	if (err == -EADDRINUSE)
-		snprintf(error, FORWARDS_ERROR_MAX, "--hostfwd: %s %s is taken by another process",
-			 proto, text);
-	else if (err == -EADDRNOTAVAIL)
-		snprintf(error, FORWARDS_ERROR_MAX,
-			 "--hostfwd: %s %s: this host has no such address (accepted: one of its "
-			 "own, 0.0.0.0, or none for localhost)",
-			 proto, text);
-	else if ((err == -EACCES || err == -EPERM) && at->port < start)
-		snprintf(error, FORWARDS_ERROR_MAX,
-			 "--hostfwd: %s %s: ports below %ld are root's; take a higher one, or set "
-			 "sysctl net.ipv4.ip_unprivileged_port_start=%u",
-			 proto, text, start, at->port);
-	else
-		snprintf(error, FORWARDS_ERROR_MAX, "--hostfwd: %s %s: %s", proto, text,
-			 strerror(-err));
+	nat_set_time(fs->config.nat, host_now_ms(fs->config.host));
+	nat_udp_inbound(fs->config.nat, handle, peer, &guest, payload);
 }
 
-static int open_one(struct forwards *fs, const struct hostfwd_rule *rule, unsigned offset,
-		    const struct addr *addr)
+/* ---- opening and closing -------------------------------------------------------------------- */
+
+static void close_ways(struct forward *f, bool cut)
 {
-	struct forward *f = &fs->forward[fs->n];
-	struct endpoint at = {*addr, (uint16_t)(rule->host_port + offset)};
+	struct nat *nat = f->forwards->config.nat;
+
+	while (f->ways_n > 0) {
+		struct way *way = &f->way[--f->ways_n];
+
+		nat_forward_drop(nat, way->account, cut);
+		host_listener_close(way->listener);
+	}
+}
+
+static int listen_at(struct way *way, const struct endpoint *at)
+{
 	struct host_listen_events events = {
-	    .accepted = on_accepted, .datagram = on_datagram, .ctx = f};
+	    .accepted = on_accepted, .datagram = on_datagram, .ctx = way};
+	const struct hostfwd_rule *rule = &way->forward->rule;
+	struct host *host = way->forward->forwards->config.host;
+
+	if (rule->path[0])
+		return host_listen_unix(&way->listener, host, rule->path, &events);
+	if (rule->proto == HOSTFWD_UDP)
+		return host_listen_udp(&way->listener, host, at, &events);
+	return host_listen_tcp(&way->listener, host, at, &events);
+}
+
+static int open_way(struct forward *f, const struct endpoint *at, uint16_t offset)
+{
+	struct way *way = &f->way[f->ways_n];
 	int result;
 
-	f->forwards = fs;
-	f->proto = rule->proto;
-	f->guest = (struct endpoint){rule->guest_addr, (uint16_t)(rule->guest_port + offset)};
-	if (rule->proto == HOSTFWD_UDP)
-		result = host_listen_udp(&f->listener, fs->host, &at, &events);
-	else
-		result = host_listen_tcp(&f->listener, fs->host, &at, &events);
-	if (result == 0)
-		fs->n++;
-	return result;
-}
-
-static int open_rule(struct forwards *fs, const struct hostfwd_rule *rule,
-		     char error[FORWARDS_ERROR_MAX])
-{
-	struct addr loopback6 = {{[15] = 1}};
-	struct addr first = rule->host_addr_given ? rule->host_addr : addr_v4(0x7f000001);
-	bool udp = rule->proto == HOSTFWD_UDP;
-
-	for (unsigned i = 0; i < rule->ports_n; i++) {
-		struct endpoint at = {first, (uint16_t)(rule->host_port + i)};
-		int result = open_one(fs, rule, i, &first);
-
-		if (result == 0 && !rule->host_addr_given) {
-			at.addr = loopback6;
-			result = open_one(fs, rule, i, &loopback6);
-			/* A host without IPv6 is served on 127.0.0.1 alone. */
-			if (result == -EADDRNOTAVAIL || result == -EAFNOSUPPORT)
-				result = 0;
-		}
-		if (result < 0) {
-			explain(result, udp, &at, error);
-			return result;
-		}
+	*way = (struct way){.forward = f, .offset = offset};
+	result = listen_at(way, at);
+	if (result < 0)
+		return result;
+	result = nat_forward_new(
+	    f->forwards->config.nat,
+	    f->rule.proto == HOSTFWD_UDP ? host_listener_handle(way->listener) : -1, &way->account);
+	if (result < 0) {
+		host_listener_close(way->listener);
+		return result;
 	}
+	f->ways_n++;
 	return 0;
 }
 
-int forwards_open(struct forwards **ret, const struct options_forwards *rules, struct host *host,
-		  struct nat *nat, char error[FORWARDS_ERROR_MAX])
+/* One port of the rule, on its address or on both loopbacks. *at is what failed. */
+static int open_port(struct forward *f, uint16_t offset, struct endpoint *at)
 {
-	struct forwards *fs;
-	unsigned max = 0;
+	const struct hostfwd_rule *rule = &f->rule;
+	int result;
 
-	for (unsigned i = 0; i < rules->n; i++)
-		max += rules->rule[i].ports_n * (rules->rule[i].host_addr_given ? 1u : 2u);
-	fs = calloc(1, sizeof(*fs) + max * sizeof(fs->forward[0]));
-	if (!fs) {
-		snprintf(error, FORWARDS_ERROR_MAX, "--hostfwd: out of memory");
+	at->addr = rule->host_addr_given ? rule->host_addr : addr_v4(0x7f000001);
+	at->port = (uint16_t)(rule->host_port + offset);
+	result = open_way(f, at, offset);
+	if (result < 0 || rule->path[0])
+		return result;
+	at->port = host_listener_local(f->way[f->ways_n - 1].listener)->port;
+	if (rule->host_addr_given)
+		return 0;
+	at->addr = loopback6;
+	result = open_way(f, at, offset);
+	/* A host without IPv6 is served on 127.0.0.1 alone. */
+	return result == -EADDRNOTAVAIL || result == -EAFNOSUPPORT ? 0 : result;
+}
+
+/* A port that is free on 127.0.0.1 may be taken on ::1: then another one is picked. */
+static int pick_port(struct forward *f, struct endpoint *at)
+{
+	int result = -EADDRINUSE;
+
+	for (unsigned i = 0; i < PICKS_MAX && result == -EADDRINUSE; i++) {
+		close_ways(f, false);
+		result = open_port(f, 0, at);
+	}
+	if (result == 0)
+		f->rule.host_port = host_listener_local(f->way[0].listener)->port;
+	return result;
+}
+
+static int open_rule(struct forward *f, char error[FORWARDS_ERROR_MAX])
+{
+	struct endpoint at = {0};
+	int result = 0;
+
+	if (!f->rule.path[0] && f->rule.host_port == 0)
+		result = pick_port(f, &at);
+	else
+		for (unsigned i = 0; i < f->rule.ports_n && result == 0; i++)
+			result = open_port(f, (uint16_t)i, &at);
+	if (result == 0)
+		return 0;
+	close_ways(f, false);
+	return forward_explain(result, &f->rule, &at, error);
+}
+
+static struct forward *new_forward(struct forwards *fs, const struct hostfwd_rule *rule)
+{
+	unsigned each = rule->host_addr_given || rule->path[0] ? 1 : 2;
+	struct forward *f = calloc(1, sizeof(*f) + rule->ports_n * each * sizeof(f->way[0]));
+
+	if (!f)
+		return NULL;
+	f->forwards = fs;
+	f->rule = f->given = *rule;
+	list_init(&f->link);
+	list_init(&f->held);
+	return f;
+}
+
+/* ---- rules ---------------------------------------------------------------------------------- */
+
+static int settle(const struct forwards *fs, struct hostfwd_rule *rule,
+		  char error[FORWARDS_ERROR_MAX])
+{
+	struct options_error fault;
+	int result = options_settle_forward(fs->config.options, rule, &fault);
+
+	if (result < 0)
+		snprintf(error, FORWARDS_ERROR_MAX, "%s", fault.text);
+	return result;
+}
+
+int forwards_add(struct forwards *fs, const struct hostfwd_rule *rule,
+		 char error[FORWARDS_ERROR_MAX])
+{
+	struct hostfwd_rule settled = *rule;
+	char conflict[HOSTFWD_ERROR_MAX] = "";
+	struct forward *f;
+	int result = settle(fs, &settled, error);
+
+	if (result < 0)
+		return result;
+	result = hostfwd_add(fs->table, &settled, conflict);
+	if (result < 0) {
+		snprintf(error, FORWARDS_ERROR_MAX, "%s", conflict);
+		return result;
+	}
+	f = new_forward(fs, &settled);
+	if (!f) {
+		(void)hostfwd_remove(fs->table, result);
+		snprintf(error, FORWARDS_ERROR_MAX, "out of memory");
 		return -ENOMEM;
 	}
-	fs->host = host;
-	fs->nat = nat;
-	fs->max = max;
-	for (unsigned i = 0; i < rules->n; i++) {
-		int result = open_rule(fs, &rules->rule[i], error);
-
-		if (result < 0) {
-			forwards_close(fs);
-			return result;
-		}
+	f->number = result;
+	result = open_rule(f, error);
+	if (result < 0) {
+		(void)hostfwd_remove(fs->table, f->number);
+		free(f);
+		return result;
 	}
+	list_append(&fs->rules, &f->link);
+	return f->number;
+}
+
+int forwards_add_text(struct forwards *forwards, const char *text, char error[FORWARDS_ERROR_MAX])
+{
+	char bad[HOSTFWD_ERROR_MAX] = "";
+	struct hostfwd_rule rule;
+	int result = hostfwd_parse(text, &rule, bad);
+
+	if (result < 0) {
+		snprintf(error, FORWARDS_ERROR_MAX, "%s", bad);
+		return result;
+	}
+	return forwards_add(forwards, &rule, error);
+}
+
+static void close_forward(struct forward *f, bool cut)
+{
+	hold_drop_all(f);
+	close_ways(f, cut);
+	list_remove(&f->link);
+	free(f);
+}
+
+static struct forward *get(const struct forwards *forwards, int number)
+{
+	for (struct list *link = forwards->rules.next; link != &forwards->rules;
+	     link = link->next) {
+		struct forward *f = list_entry(link, struct forward, link);
+
+		if (f->number == number)
+			return f;
+	}
+	return NULL;
+}
+
+int forwards_remove(struct forwards *forwards, int number, bool cut)
+{
+	struct forward *f = get(forwards, number);
+	bool work = cut;
+
+	if (!f)
+		return -ENOENT;
+	(void)hostfwd_remove(forwards->table, number);
+	work |= f->held_n > 0;
+	close_forward(f, cut);
+	if (work) /* resets for guests */
+		forwards->config.turn(forwards->config.turn_ctx);
+	return 0;
+}
+
+int forwards_new(struct forwards **ret, const struct forwards_config *config)
+{
+	struct forwards *fs = calloc(1, sizeof(*fs));
+
+	if (!fs || hostfwd_new(&fs->table, FORWARDS_MAX) < 0) {
+		free(fs);
+		return -ENOMEM;
+	}
+	fs->config = *config;
+	list_init(&fs->rules);
+	hold_init(fs);
 	*ret = fs;
 	return 0;
 }
@@ -163,12 +299,132 @@ void forwards_close(struct forwards *forwards)
 {
 	if (!forwards)
 		return;
-	for (unsigned i = 0; i < forwards->n; i++) {
-		struct forward *f = &forwards->forward[i];
+	while (!list_is_empty(&forwards->rules))
+		close_forward(list_entry(forwards->rules.next, struct forward, link), false);
+	hostfwd_free(forwards->table);
+	hold_close(forwards);
+}
 
-		if (f->proto == HOSTFWD_UDP)
-			nat_udp_inbound_closed(forwards->nat, host_listener_handle(f->listener));
-		host_listener_close(f->listener);
+/* ---- questions ------------------------------------------------------------------------------ */
+
+const struct forward *forwards_next(const struct forwards *forwards, const struct forward *after)
+{
+	const struct list *link = after ? after->link.next : forwards->rules.next;
+
+	return link == &forwards->rules ? NULL : list_entry(link, struct forward, link);
+}
+
+const struct forward *forwards_get(const struct forwards *forwards, int number)
+{
+	return get(forwards, number);
+}
+
+unsigned forwards_count(const struct forwards *forwards)
+{
+	unsigned n = 0;
+
+	for (const struct list *link = forwards->rules.next; link != &forwards->rules;
+	     link = link->next)
+		n++;
+	return n;
+}
+
+static bool same_host_side(const struct hostfwd_rule *a, const struct hostfwd_rule *b)
+{
+	return a->proto == b->proto && strcmp(a->path, b->path) == 0 &&
+	       a->host_addr_given == b->host_addr_given &&
+	       (!a->host_addr_given || addr_eq(&a->host_addr, &b->host_addr)) &&
+	       a->host_port == b->host_port && a->ports_n == b->ports_n;
+}
+
+static bool same_guest_side(const struct hostfwd_rule *a, const struct hostfwd_rule *b)
+{
+	return strcmp(a->guest, b->guest) == 0 && a->guest_addr_given == b->guest_addr_given &&
+	       (!a->guest_addr_given || addr_eq(&a->guest_addr, &b->guest_addr)) &&
+	       a->guest_port == b->guest_port;
+}
+
+const struct forward *forwards_find(const struct forwards *forwards, const char *text)
+{
+	char error[HOSTFWD_ERROR_MAX], full[HOSTFWD_TEXT_MAX];
+	struct hostfwd_rule rule;
+	bool whole;
+
+	if (text[0] && strspn(text, "0123456789") == strlen(text))
+		return strlen(text) < 10 ? get(forwards, (int)strtol(text, NULL, 10)) : NULL;
+	whole = hostfwd_parse(text, &rule, error) == 0;
+	if (!whole && (snprintf(full, sizeof(full), "%s-:1", text) >= (int)sizeof(full) ||
+		       hostfwd_parse(full, &rule, error) < 0))
+		return NULL;
+	for (const struct forward *f = forwards_next(forwards, NULL); f;
+	     f = forwards_next(forwards, f)) {
+		if (!same_host_side(&f->rule, &rule) && !same_host_side(&f->given, &rule))
+			continue;
+		if (!whole || same_guest_side(&f->rule, &rule))
+			return f;
 	}
-	free(forwards);
+	return NULL;
+}
+
+/* "127.0.0.1:2222 and [::1]:2222", "0.0.0.0:8000-8010", or the path. */
+static void say_listens_on(const struct forward *f, char text[HOSTFWD_TEXT_MAX])
+{
+	char at[ENDPOINT_TEXT_MAX], last[8] = "";
+	unsigned each = f->rule.host_addr_given ? 1 : f->ways_n / f->rule.ports_n;
+	size_t len = 0;
+
+	if (f->rule.path[0]) {
+		snprintf(text, HOSTFWD_TEXT_MAX, "%s", f->rule.path);
+		return;
+	}
+	if (f->rule.ports_n > 1)
+		snprintf(last, sizeof(last), "-%u",
+			 (unsigned)f->rule.host_port + f->rule.ports_n - 1);
+	text[0] = '\0';
+	for (unsigned i = 0; i < each && i < 2; i++)
+		len += (size_t)snprintf(
+		    text + len, HOSTFWD_TEXT_MAX - len, "%s%s%s", i ? " and " : "",
+		    endpoint_format(host_listener_local(f->way[i].listener), at), last);
+}
+
+static void say_state(const struct forward *f, struct forward_info *ret)
+{
+	struct forward *looked_at = (struct forward *)(uintptr_t)f; /* its cache may be renewed */
+	struct guests_found found;
+	char text[ADDR_TEXT_MAX];
+
+	ret->state = FORWARD_WAITING;
+	if (forward_target(looked_at, 0, &ret->guest, ret->why) < 0) {
+		memset(&ret->guest, 0, sizeof(ret->guest));
+		return;
+	}
+	addr_format(&ret->guest.addr, text);
+	if (guests_find(f->forwards->config.guests, text, &found, ret->why) == 0 && found.guest) {
+		ret->state = FORWARD_READY;
+		ret->why[0] = '\0';
+		return;
+	}
+	snprintf(ret->why, sizeof(ret->why), "no guest with address %s has been seen yet", text);
+}
+
+void forward_info(const struct forward *forward, struct forward_info *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->number = forward->number;
+	ret->rule = forward->rule;
+	hostfwd_format(&forward->rule, ret->text);
+	say_listens_on(forward, ret->listens_on);
+	say_state(forward, ret);
+	ret->held = forward->held_n;
+	ret->failed = forward->failed;
+	for (unsigned i = 0; i < forward->ways_n; i++) {
+		struct nat_forward_stats stats;
+
+		nat_forward_stats(forward->way[i].account, &stats);
+		ret->live += stats.live;
+		ret->opened += stats.opened;
+		ret->failed += stats.failed;
+		ret->bytes_to_guest += stats.bytes_to_guest;
+		ret->bytes_to_host += stats.bytes_to_host;
+	}
 }

@@ -16,18 +16,18 @@ struct forwards;
 struct forward; /* one rule */
 
 struct forwards_config {
+	const struct options *options; /* the network that rules are checked against */
 	uv_loop_t *loop;
 	struct host *host;
 	struct nat *nat;
 	const struct guests *guests;
-	struct addr default_guest; /* of rules that name none: the dhcpstart address */
+	/* The NAT has been given work outside of its own events. */
+	void (*turn)(void *ctx);
+	void *turn_ctx;
 };
 
 /* 0 or -ENOMEM. */
 int forwards_new(struct forwards **ret, const struct forwards_config *config);
-/* Before forwards_new() serves: goes with it. */
-int forwards_open(struct forwards **ret, const struct options_forwards *rules, struct host *host,
-		  struct nat *nat, char error[FORWARDS_ERROR_MAX]);
 /* Closes all rules. Before nat_free() and host_close(); the memory goes when libuv has closed the
  * handles. NULL is fine. */
 void forwards_close(struct forwards *forwards);
@@ -59,7 +59,6 @@ struct forward_info {
 	char text[HOSTFWD_TEXT_MAX]; /* of 'rule' */
 	/* Where it listens, one line: "127.0.0.1:2222 and [::1]:2222", or the socket's path. */
 	char listens_on[HOSTFWD_TEXT_MAX];
-	bool also_ipv6; /* without host address: ::1 is served too */
 	enum forward_state state;
 	struct endpoint guest;      /* where the next connection goes; unspecified while waiting */
 	char why[GUESTS_ERROR_MAX]; /* WAITING: one line */

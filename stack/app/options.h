@@ -89,6 +89,11 @@ struct options_error {
 int options_parse(struct options *ret, int argc, char *const argv[],
 		  struct options_error *ret_error);
 
+/* Checks a rule against the network, and fills in the guest's address when it names none. 0, or
+ * -EINVAL and one line. */
+int options_settle_forward(const struct options *options, struct hostfwd_rule *rule,
+			   struct options_error *ret_error);
+
 void options_print_help(FILE *out);
 void options_print_man(FILE *out); /* the man page's OPTIONS section, in man(7) macros */
 

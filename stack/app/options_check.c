@@ -180,6 +180,27 @@ static int check_guest_addr(const struct options *o, const struct hostfwd_rule *
 						: "IPv6");
 }
 
+static int settle_forward(const struct options *o, struct hostfwd_rule *rule,
+			  struct options_fault *ret)
+{
+	if (rule->guest_addr_given)
+		return check_guest_addr(o, rule, ret);
+	if (!rule->guest[0])
+		rule->guest_addr = o->ipv4 ? o->dhcpstart : o->dhcpstart6;
+	return 0;
+}
+
+int options_settle_forward(const struct options *options, struct hostfwd_rule *rule,
+			   struct options_error *ret_error)
+{
+	struct options_fault fault;
+
+	if (settle_forward(options, rule, &fault) == 0)
+		return 0;
+	snprintf(ret_error->text, sizeof(ret_error->text), "%s", fault.text);
+	return -EINVAL;
+}
+
 static int settle_forwards(struct options *o, struct options_fault *ret)
 {
 	char error[HOSTFWD_ERROR_MAX] = "", text[HOSTFWD_TEXT_MAX];
@@ -192,10 +213,7 @@ static int settle_forwards(struct options *o, struct options_fault *ret)
 	for (unsigned i = 0; i < o->hostfwd.n && result >= 0; i++) {
 		struct hostfwd_rule *rule = &o->hostfwd.rule[i];
 
-		if (!rule->guest_addr_given)
-			rule->guest_addr = o->ipv4 ? o->dhcpstart : o->dhcpstart6;
-		else
-			result = check_guest_addr(o, rule, ret);
+		result = settle_forward(o, rule, ret);
 		if (result < 0)
 			break;
 		result = hostfwd_add(table, rule, error);

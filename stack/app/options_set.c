@@ -406,9 +406,6 @@ static int set_forward(struct setting *s)
 		s->reason_is_whole = true;
 		return setting_fail(s, "%s", error);
 	}
-	/* QEMU lets the kernel choose then; nobody could find out which port it was. */
-	if (rule.host_port == 0)
-		return setting_fail(s, "host port must be 1-65535");
 	if (forwards->n == OPTIONS_FORWARDS_MAX)
 		return setting_fail(s, "at most %d of them", OPTIONS_FORWARDS_MAX);
 	forwards->rule[forwards->n++] = rule;

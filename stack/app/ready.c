@@ -32,16 +32,32 @@ static void notify_service_manager(void)
 		close(fd);
 }
 
-void ready_tell(int fd)
+/* As "tcp::41873-web:22": what 'lwnat ctl hostfwd list' says too. */
+static void write_forwards(FILE *out, const struct forwards *forwards)
 {
-	static const char message[] = "ready\n";
+	struct forward_info info;
 
-	fputs(message, stdout);
+	for (const struct forward *f = forwards_next(forwards, NULL); f;
+	     f = forwards_next(forwards, f)) {
+		forward_info(f, &info);
+		fprintf(out, "hostfwd %s\n", info.text);
+	}
+}
+
+void ready_tell(int fd, const struct forwards *forwards)
+{
+	FILE *out;
+
+	fputs("ready\n", stdout);
 	fflush(stdout);
 	if (fd >= 0) {
-		if (write(fd, message, sizeof(message) - 1) < 0)
+		out = fdopen(fd, "w");
+		if (out) {
+			write_forwards(out, forwards);
+			fputs("ready\n", out);
+		}
+		if (!out || fclose(out) != 0)
 			log_warn_errno(errno, "--ready-fd: cannot write to %d", fd);
-		close(fd);
 	}
 	notify_service_manager();
 }

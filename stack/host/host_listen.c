@@ -3,6 +3,7 @@
 #include "stack/base/log.h"
 #include "stack/host/host_internal.h"
 #include "stack/host/sockaddr.h"
+#include "stack/link/stream_path_uv.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -28,6 +29,8 @@ struct host_listener {
 	struct host *host;
 	struct host_listen_events events;
 	struct endpoint local;
+	struct stream_path path; /* of a UNIX socket */
+	bool is_unix;
 	int fd; /* -1 once closed */
 	unsigned handles_open;
 	struct client *clients;         /* CLIENTS_N of them; NULL unless UDP on any address */
@@ -55,7 +58,8 @@ static void pause_for(struct host_listener *l, int error)
 
 	if (log_limit_ok(&l->log_limit, uv_now(l->host->loop), 1, LOG_INTERVAL_MS))
 		log_warn_errno(error, "forward: %s takes no connections for now",
-			       endpoint_format(&l->local, text));
+			       l->is_unix ? l->path.name.sun_path
+					  : endpoint_format(&l->local, text));
 	uv_poll_stop(&l->poll);
 	uv_timer_start(&l->pause, on_pause_over, PAUSE_MS, 0);
 }
@@ -86,7 +90,7 @@ static void accept_some(struct host_listener *l)
 	for (int i = 0; i < ACCEPTS_PER_TURN && l->fd >= 0; i++) {
 		struct sockaddr_storage name;
 		socklen_t name_len = sizeof(name);
-		struct endpoint peer = {0};
+		struct endpoint peer = {addr_v4(INADDR_LOOPBACK), 0};
 		int fd = accept4(l->fd, (struct sockaddr *)&name, &name_len,
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
@@ -299,6 +303,29 @@ int host_listen_udp(struct host_listener **ret, struct host *host, const struct 
 	return listen_on(ret, host, SOCK_DGRAM, at, &udp);
 }
 
+int host_listen_unix(struct host_listener **ret, struct host *host, const char *path,
+		     const struct host_listen_events *events)
+{
+	struct endpoint nowhere = {addr_v4(INADDR_LOOPBACK), 0};
+	struct host_listen_events stream = *events;
+	struct stream_path made;
+	int fd, r;
+
+	stream.datagram = NULL;
+	r = stream_path_listen(path, &made, &fd);
+	if (r < 0)
+		return r;
+	r = listener_new(ret, host, fd, &nowhere, &stream);
+	if (r < 0) {
+		stream_path_remove(&made);
+		close(fd);
+		return r;
+	}
+	(*ret)->path = made;
+	(*ret)->is_unix = true;
+	return 0;
+}
+
 const struct endpoint *host_listener_local(const struct host_listener *listener)
 {
 	return &listener->local;
@@ -319,6 +346,8 @@ void host_listener_close(struct host_listener *listener)
 		at = &(*at)->next_any;
 	if (*at)
 		*at = listener->next_any;
+	if (listener->is_unix)
+		stream_path_remove(&listener->path);
 	listener->host->listeners_n--;
 	uv_close((uv_handle_t *)&listener->poll, on_handle_closed);
 	uv_close((uv_handle_t *)&listener->pause, on_handle_closed);

@@ -23,6 +23,12 @@ int host_listen_tcp(struct host_listener **ret, struct host *host, const struct 
 int host_listen_udp(struct host_listener **ret, struct host *host, const struct endpoint *at,
 		    const struct host_listen_events *events);
 
+/* A UNIX stream socket's file, mode 0600. A socket file that nobody listens on is replaced; it is
+ * removed at the close unless another stands there now. Peers are told as 127.0.0.1, port 0.
+ * -EADDRINUSE: somebody listens there; -EEXIST: the path is something else than a socket. */
+int host_listen_unix(struct host_listener **ret, struct host *host, const char *path,
+		     const struct host_listen_events *events);
+
 const struct endpoint *host_listener_local(const struct host_listener *listener);
 int host_listener_handle(const struct host_listener *listener);
 /* The port is free at once; the memory goes when libuv has closed the handles. NULL is fine. */

@@ -67,13 +67,16 @@ void forward_failed(struct nat_forward *forward)
 		forward->done.failed++;
 }
 
-struct nat_forward *forward_of_udp_handle(const struct nat *nat, int handle)
+/* The one that was wanted last stands last: a range may have thousands. */
+struct nat_forward *forward_of_udp_handle(struct nat *nat, int handle)
 {
-	for (struct list *link = nat->forwards.next; link != &nat->forwards; link = link->next) {
+	for (struct list *link = nat->forwards.prev; link != &nat->forwards; link = link->prev) {
 		struct nat_forward *forward = list_entry(link, struct nat_forward, link);
 
-		if (forward->udp_handle == handle)
-			return forward;
+		if (forward->udp_handle != handle)
+			continue;
+		list_append(&nat->forwards, &forward->link);
+		return forward;
 	}
 	return NULL;
 }

@@ -10,7 +10,7 @@ void forward_attach(struct nat_forward *forward, struct flow *flow);
 void forward_detach(struct flow *flow);
 void forward_failed(struct nat_forward *forward); /* NULL is fine */
 /* Whose listener this UDP handle is; NULL when nobody's. */
-struct nat_forward *forward_of_udp_handle(const struct nat *nat, int handle);
+struct nat_forward *forward_of_udp_handle(struct nat *nat, int handle);
 /* Those that the program has not given back. */
 void forward_drop_all(struct nat *nat);
 

@@ -20,6 +20,7 @@ struct nat_attempt {
 	enum nat_outcome outcome;   /* on nat->ended */
 	uint64_t next_ms;
 	unsigned tries_left;
+	bool accepted; /* came with a handle: its end is a failure of its forward */
 };
 
 const char *nat_outcome_text(enum nat_outcome outcome)
@@ -65,7 +66,8 @@ static void settle(struct nat *nat, struct nat_attempt *attempt, enum nat_outcom
 	if (outcome == NAT_OPEN)
 		return;
 	nat->counters.tcp_inbound_failed++;
-	forward_failed(attempt->connect.forward);
+	if (attempt->accepted)
+		forward_failed(attempt->connect.forward);
 	reset(nat, attempt->connect.handle);
 	attempt->connect.handle = -1;
 	attempt->tf = NULL;
@@ -121,6 +123,7 @@ int nat_tcp_connect(struct nat *nat, const struct nat_connect *connect, struct n
 		return -ENOMEM;
 	}
 	attempt->connect = *connect;
+	attempt->accepted = connect->handle >= 0;
 	list_init(&attempt->link);
 	nat->attempts_n++;
 	if (neighbour_find(nat->neighbours, &connect->guest.addr, &port, &mac))

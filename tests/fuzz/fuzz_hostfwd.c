@@ -27,7 +27,7 @@ static void accepted(const struct hostfwd_rule *rule)
 
 	expect(hostfwd_new(&table, 2) == 0);
 	expect(hostfwd_add(table, rule, error) == 1);
-	expect((hostfwd_add(table, &again, error) < 0) == (rule->host_port != 0));
+	expect((hostfwd_add(table, &again, error) < 0) == (rule->host_port != 0 || rule->path[0]));
 	hostfwd_free(table);
 }
 

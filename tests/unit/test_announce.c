@@ -100,6 +100,11 @@ START_TEST(test_forwards_say_where_they_are_bound_and_how_to_widen_them)
 	assert_said("tcp [::1]:8000-8010 -> 10.0.2.15:8000-8010\n");
 	say("--hostfwd|tcp:127.0.0.1:80-192.168.7.7:80", "/run/s", seven);
 	assert_said("-> 192.168.7.7:80 (outside of the net: ");
+	say("--hostfwd|tcp:127.0.0.1:2222-web:22,hold=9", "/run/s", seven);
+	assert_said("tcp 127.0.0.1:2222 -> web:22 (a connection waits up to 9 s for the guest to "
+		    "answer)\n");
+	say("--hostfwd|unix:/run/w-@52:54:00:12:34:56:22", "/run/s", seven);
+	assert_said("unix /run/w -> @52:54:00:12:34:56:22\n");
 }
 END_TEST
 

@@ -33,6 +33,21 @@ START_TEST(test_accepted_rules_have_one_spelling)
 	    {"tcp::0-:22", "tcp::0-:22"},
 	    {"tcp::65535-:65535", "tcp::65535-:65535"},
 	    {"tcp::1-65535-:1", "tcp::1-65535-:1"},
+	    {"tcp::2222-web:22", "tcp::2222-web:22"},
+	    {"tcp::2222-web-1:22", "tcp::2222-web-1:22"},
+	    {"tcp::8000-8010-web-1:8000", "tcp::8000-8010-web-1:8000"},
+	    {"tcp::2222-2222-7-web:22", "tcp::2222-2222-7-web:22"},
+	    {"tcp::0-0-7-web:22", "tcp::0-0-7-web:22"},
+	    {"tcp::2222-@52:54:00:12:34:56:22", "tcp::2222-@52:54:00:12:34:56:22"},
+	    {"udp::2222-@port12:22", "udp::2222-@port12:22"},
+	    {"tcp::2222-:22,hold=30", "tcp::2222-:22,hold=30"},
+	    {"tcp::80-81-web:80-81,hold=1", "tcp::80-81-web:80,hold=1"},
+	    {"unix:/run/web.sock-:22", "unix:/run/web.sock-:22"},
+	    {"unix:/run/a-b.sock-web:22", "unix:/run/a-b.sock-web:22"},
+	    {"unix:/run/a-web-1:22,hold=5", "unix:/run/a-web-1:22,hold=5"},
+	    {"unix:x:y-10.0.2.15:22", "unix:x:y-10.0.2.15:22"},
+	    {"unix:/x-[fec0::15]:22", "unix:/x-[fec0::15]:22"},
+	    {"unix:/x-@52:54:00:12:34:56:22", "unix:/x-@52:54:00:12:34:56:22"},
 	};
 	char text[HOSTFWD_TEXT_MAX];
 
@@ -59,6 +74,25 @@ START_TEST(test_the_fields_of_a_full_rule)
 	rule = R("tcp::1-65535-:1");
 	ck_assert(!rule.host_addr_given && !rule.guest_addr_given);
 	ck_assert_uint_eq(rule.ports_n, 65535);
+	ck_assert_str_eq(rule.guest, "");
+
+	rule = R("tcp::2222-web-1:22,hold=30");
+	ck_assert_str_eq(rule.guest, "web-1");
+	ck_assert(!rule.guest_addr_given);
+	ck_assert_uint_eq(rule.ports_n, 1);
+	ck_assert_uint_eq(rule.guest_port, 22);
+	ck_assert_uint_eq(rule.hold_s, 30);
+
+	rule = R("unix:/run/my-vm-web-1:22");
+	ck_assert_str_eq(rule.path, "/run/my");
+	ck_assert_str_eq(rule.guest, "vm-web-1");
+	rule = R("unix:/run/my-vm.sock-web-1:22");
+	ck_assert_str_eq(rule.path, "/run/my-vm.sock");
+	ck_assert_str_eq(rule.guest, "web-1");
+	ck_assert_int_eq(rule.proto, HOSTFWD_TCP);
+
+	rule = R("tcp::2222-@52:54:00:12:34:56:22");
+	ck_assert_str_eq(rule.guest, "@52:54:00:12:34:56");
 }
 END_TEST
 
@@ -129,6 +163,15 @@ START_TEST(test_bad_rules_are_refused_by_their_bad_part)
 	    {"tcp::8000-8010-:8000-8009", "guest ports '8000-8009' are not as many"},
 	    {"tcp::8000-8010-:8000-8010-8020", "guest port '8010-8020' is not a number"},
 	    {"tcp::8000-8010-:65530", "guest port '65530' is too high"},
+	    {"tcp::22-web-:22", "guest address 'web-' is no IPv4"},
+	    {"tcp::22-300:22", "guest address '300' is no IPv4"},
+	    {"tcp::22-web", "guest address 'web' has no ':' and port"},
+	    {"tcp::22-web:", "guest port '' is missing"},
+	    {"tcp::22-we b:22", "guest address 'we b' is no IPv4"},
+	    {"tcp::22-@:22", "guest '@' is no '@', MAC"},
+	    {"tcp::22-@52:54:00:12:34:5x:22", "guest '@52' is no '@', MAC"},
+	    {"tcp::22-@a.b:22", "guest '@a.b' is no '@', MAC"},
+	    {"tcp::22-@52:54:00:12:34:56", "guest '@52:54:00:12:34:56' has no ':'"},
 	};
 
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -141,6 +184,43 @@ START_TEST(test_bad_rules_are_refused_by_their_bad_part)
 		ck_assert_msg(strstr(error, "guestport[-last])") != NULL, "%s", error);
 		ck_assert_ptr_null(strchr(error, '\n'));
 		ck_assert_uint_eq(rule.host_port, 7);
+	}
+}
+END_TEST
+
+START_TEST(test_bad_holds_and_sockets_are_refused_by_their_bad_part)
+{
+	static const struct {
+		const char *text, *expect;
+	} rows[] = {
+	    {"tcp::22-:22,hold=", "hold '' is not 1-3600 seconds (accepted: ,hold=SECONDS"},
+	    {"tcp::22-:22,hold=0", "hold '0' is not 1-3600"},
+	    {"tcp::22-:22,hold=3601", "hold '3601' is not 1-3600"},
+	    {"tcp::22-:22,hold=99999999999999", "hold '99999999999999' is not 1-3600"},
+	    {"tcp::22-:22,hold=5x", "hold '5x' is not 1-3600"},
+	    {"tcp::22-:22,hold=5,hold=", "hold '' is not 1-3600"},
+	    {"udp::22-:22,hold=5", "rule 'udp::22-:22,hold=5' is for udp"},
+	    {"unix:", "path '' has no '-' and guest behind it (accepted: unix:PATH-"},
+	    {"unix:/x", "path '/x' has no '-' and guest"},
+	    {"unix:-:22", "path '' is missing"},
+	    {"unix:/x-:0", "guest port '0' is not a port"},
+	    {"unix:/x-:", "guest port '' is missing"},
+	    {"unix:/x-:22-23", "guest address '23' has no ':'"},
+	    {"unix:/a\nb-:22", "path '/a?b' has a control character"},
+	    {"unix:/"
+	     "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+	     "xxxxxxxxxxxxxxxxxxxxxxxx-:22",
+	     "path '/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...' has more than 107 bytes"},
+	};
+
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char error[HOSTFWD_ERROR_MAX] = "";
+		struct hostfwd_rule rule;
+
+		ck_assert_msg(hostfwd_parse(rows[i].text, &rule, error) == -EINVAL, "%s",
+			      rows[i].text);
+		ck_assert_msg(strstr(error, rows[i].expect) == error, "%s: %s", rows[i].text,
+			      error);
 	}
 }
 END_TEST
@@ -249,6 +329,7 @@ int main(void)
 	tcase_add_test(tc, test_the_fields_of_a_full_rule);
 	tcase_add_test(tc, test_the_longest_rule_fits_its_text);
 	tcase_add_test(tc, test_bad_rules_are_refused_by_their_bad_part);
+	tcase_add_test(tc, test_bad_holds_and_sockets_are_refused_by_their_bad_part);
 	tcase_add_test(tc, test_long_garbage_is_cut_and_the_form_is_still_told);
 	tcase_add_test(tc, test_overlaps_are_found_and_neighbours_are_not);
 	tcase_add_test(tc, test_rules_keep_their_numbers_and_walk_in_order);

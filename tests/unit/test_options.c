@@ -584,7 +584,7 @@ static void refuse_forward(const char *line, const char *start)
 
 START_TEST(test_bad_forwards_are_refused_in_one_line)
 {
-	refuse_forward("--hostfwd|tcp::0-:22", "--hostfwd: ");
+	refuse_forward("--hostfwd|tcp::0-9-:22", "--hostfwd: ");
 	refuse_forward("--hostfwd|tcp::70000-:22", "--hostfwd: ");
 	refuse_forward("--hostfwd|tcp::2222-:0", "--hostfwd: ");
 	refuse_forward("--hostfwd|garbage", "--hostfwd: ");

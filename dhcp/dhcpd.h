@@ -35,6 +35,7 @@ struct dhcpd_free_option {
  * answered with option 60 again and a URL. IPXE: option 77 says "iPXE". PXE: everybody else. */
 enum dhcpd_boot_client { DHCPD_BOOT_PXE, DHCPD_BOOT_IPXE, DHCPD_BOOT_HTTP };
 
+#define DHCPD_BOOT_FILE_MAX 256 /* bytes of its name or URL, with NUL */
 #define DHCPD_ARCH_ANY (-1) /* also clients that send no option 93 */
 
 /* A boot file for clients of one kind and architecture (option 93, RFC 4578 section 2.1; the
@@ -71,6 +72,10 @@ struct dhcpd_config {
 	const char *bootfile; /* option 67 and 'file'; NULL */
 	const struct dhcpd_boot *boots;
 	unsigned boots_n;
+	/* For clients that no entry is for: true and the file, "" for none at all; false:
+	 * 'bootfile'. NULL: always that. Called inside dhcpd_input(). */
+	bool (*boot_file)(void *ctx, enum dhcpd_boot_client client, int arch,
+			  char ret[DHCPD_BOOT_FILE_MAX]);
 	const char *tftp_server_name; /* option 66 and 'sname'; NULL */
 	struct addr next_server; /* siaddr; unspecified: the server when there is a boot file */
 	/* Whether an address is in use on the net by what else is known; NULL: nothing is. Called

@@ -16,6 +16,8 @@ int dhcpd_text_copy(const char *text, char ret[DHCPD_TEXT_MAX])
 int dhcpd_boots_init(struct dhcpd_boots *boots, const struct dhcpd_config *config)
 {
 	int error = dhcpd_text_copy(config->bootfile, boots->bootfile);
+	boots->ask = config->boot_file;
+	boots->ctx = config->ctx;
 	if (error || config->boots_n == 0)
 		return error;
 	boots->entries = calloc(config->boots_n, sizeof(*boots->entries));
@@ -60,10 +62,13 @@ bool dhcpd_boot_is_url(const char *file)
 	return strncmp(file, "http://", 7) == 0 || strncmp(file, "https://", 8) == 0;
 }
 
-const char *dhcpd_boots_choose(const struct dhcpd_boots *boots, const struct dhcpd_request *request)
+const char *dhcpd_boots_choose(struct dhcpd_boots *boots, const struct dhcpd_request *request)
 {
 	const char *file = find_nearest(boots, request->boot_client, request->arch);
 	if (!file && request->boot_client == DHCPD_BOOT_IPXE)
 		file = find_nearest(boots, DHCPD_BOOT_PXE, request->arch);
+	if (!file && boots->ask &&
+	    boots->ask(boots->ctx, request->boot_client, request->arch, boots->answer))
+		file = boots->answer;
 	return file ? file : boots->bootfile;
 }

@@ -169,7 +169,7 @@ static size_t payload_limit(const struct exchange *x)
 /* 'type' INFORM stands for the DHCPACK that answers it: options alone. */
 static void write_reply(struct exchange *x, enum dhcpd_type type, const struct lease *lease)
 {
-	const struct dhcpd *server = x->server;
+	struct dhcpd *server = x->server;
 	struct dhcpd_reply_head head = {.request = &x->request};
 	struct composer c = {.x = x,
 			     .type = type,

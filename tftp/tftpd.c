@@ -309,28 +309,25 @@ static bool open_file(struct tftpd *d, const struct tftpd_request *request, stru
 	return true;
 }
 
-static void start(struct tftpd *d, const struct tftpd_request *request, const struct transfer *new,
+static void start(struct tftpd *d, const struct tftpd_request *request, struct transfer *new,
 		  uint64_t now_ms)
 {
-	struct transfer *t = &d->transfers[d->transfers_n];
-	struct tftpd_event event = {.kind = TFTPD_STARTED, .peer = &t->peer, .name = request->name};
+	struct tftpd_event event = {
+	    .kind = TFTPD_STARTED, .peer = &new->peer, .name = request->name};
 	struct refusal why;
 
-	*t = *new;
-	t->source = (struct tftpd_source){.files = &d->config.files, .ctx = d->config.ctx};
-	t->last = NO_BLOCK;
-	t->progress_ms = now_ms;
-	if (!open_file(d, request, t, &why)) {
-		struct tftpd_peer peer = t->peer;
-
-		refuse(d, &peer, request->name, &why);
+	new->source = (struct tftpd_source){.files = &d->config.files, .ctx = d->config.ctx};
+	new->last = NO_BLOCK;
+	new->progress_ms = now_ms;
+	if (!open_file(d, request, new, &why)) {
+		refuse(d, &new->peer, request->name, &why);
 		return;
 	}
-	d->transfers_n++;
+	d->transfers[d->transfers_n++] = *new;
 	d->counters.started++;
-	event.bytes = t->options.tsize;
+	event.bytes = new->options.tsize;
 	tell(d, &event);
-	transmit(d, t, now_ms);
+	transmit(d, &d->transfers[d->transfers_n - 1], now_ms);
 }
 
 /* RFC 1350 section 2: a request may come again, because the answer to it was lost. One whose

@@ -5,6 +5,7 @@
 #include "stack/base/log.h"
 #include "stack/nat/nat.h"
 
+#include <errno.h>
 #include <sys/resource.h>
 
 #define PORTS_MAX 256      /* guests' NICs attached at once */
@@ -152,7 +153,7 @@ int app_build(struct network *net, const struct app_hooks *hooks)
 		result = services_new(&net->services, &services);
 	if (result == 0)
 		result = stream_uv_new(&net->stream, net->loop, net->lan, &hooks->stream);
-	if (result < 0)
+	if (result < 0 && result != -ECANCELED)
 		log_err_errno(result, "cannot start");
 	return result;
 }

@@ -73,6 +73,7 @@ struct options {
 	struct options_dhcp_options dhcp_options;
 	struct options_dhcp_routes dhcp_routes;
 	struct options_dhcp_boots dhcp_boots;
+	char tftp[OPTIONS_FILE_MAX], boot[OPTIONS_FILE_MAX]; /* empty: not given; not both */
 	struct options_endpoints dns_upstream;
 	struct options_dns_routes dns_routes;
 	struct options_dns_names dns_names;

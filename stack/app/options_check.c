@@ -236,13 +236,24 @@ static int check_fds(const struct options *o, struct options_fault *ret)
 	return 0;
 }
 
+static int check_boot(const struct options *o, struct options_fault *ret)
+{
+	char quoted[OPTIONS_QUOTE_MAX];
+
+	if (!o->tftp[0] || !o->boot[0])
+		return 0;
+	return options_fault(
+	    ret, "tftp", "'%s': --boot serves its directory by TFTP too (accepted: one of them)",
+	    options_quote(o->tftp, quoted));
+}
+
 int options_check(struct options *o, uint64_t given, struct options_fault *ret)
 {
 	if (options_settle_families(o, given, ret) < 0 || settle_host(o, ret) < 0 ||
 	    settle_dns(o, ret) < 0 || settle_dhcpstart(o, ret) < 0)
 		return -EINVAL;
 	if (options_settle_ipv6(o, given, ret) < 0 || options_check_dhcp_hosts(o, ret) < 0 ||
-	    settle_forwards(o, ret) < 0 || check_fds(o, ret) < 0)
+	    settle_forwards(o, ret) < 0 || check_fds(o, ret) < 0 || check_boot(o, ret) < 0)
 		return -EINVAL;
 	return 0;
 }

@@ -2,6 +2,7 @@
 
 #include "stack/app/services_v6.h"
 #include "dhcp/dhcpd.h"
+#include "stack/app/boot.h"
 #include "stack/base/log.h"
 #include "stack/host/dns_service.h"
 
@@ -20,13 +21,14 @@
 #define DOMAIN "lwnat.internal" /* of all names that are lwnat's own */
 #define POOL_LOG_MS 60000       /* a full pool is said once in this time */
 
-enum { SERVICE_DNS = 1 }; /* nat_tcp_service_add()'s numbers */
+enum { SERVICE_DNS = 1, SERVICE_BOOT }; /* nat_tcp_service_add()'s numbers */
 
 struct services {
 	struct services_config config;
 	struct dhcpd *dhcpd;     /* NULL: no IPv4 */
 	struct services_v6 *v6;  /* NULL: no IPv6 */
 	struct dns_service *dns; /* NULL: not served */
+	struct boot *boot;       /* likewise */
 	struct port **ports;     /* attached, 'ports_n' of config.ports_max */
 	unsigned ports_n;
 	struct log_limit pool_log;
@@ -74,8 +76,20 @@ static const char *or_null(const char *text)
 	return text[0] ? text : NULL;
 }
 
-static int new_dhcpd(struct dhcpd **ret, const struct options *o, struct rng *rng)
+static bool on_boot_file(void *ctx, enum dhcpd_boot_client kind, int arch,
+			 char ret[DHCPD_BOOT_FILE_MAX])
 {
+	const struct services *s = ctx;
+	struct boot_client client = {kind, arch};
+
+	boot_file(s->boot, &client, ret);
+	return true;
+}
+
+static int new_dhcpd(struct services *s)
+{
+	const struct options *o = s->config.options;
+	struct rng *rng = s->config.rng;
 	const char *search[SEARCH_MAX];
 	struct dhcpd_config config = {
 	    .net = o->net,
@@ -89,15 +103,20 @@ static int new_dhcpd(struct dhcpd **ret, const struct options *o, struct rng *rn
 	    .domainname = or_null(o->domainname),
 	    .search = search,
 	    .bootfile = or_null(o->bootfile),
+	    .boot_file = boot_has_menu(s->boot) ? on_boot_file : NULL,
+	    .ctx = s,
 	    .tftp_server_name = or_null(o->tftp_server_name),
 	    .leases_max = leases_max(&o->net),
 	    .hash_key = {{rng_u64(rng), rng_u64(rng)}}, /* no guest can choose collisions */
 	};
 
 	config.search_n = list_search(o, wants_dns4(o), search);
+	/* Boot loaders look for the files' server there, boot file or not. */
+	if (s->boot)
+		config.next_server = o->host;
 	if (wants_dns4(o) && !config.domainname)
 		config.domainname = DOMAIN;
-	return dhcpd_new(ret, &config);
+	return dhcpd_new(&s->dhcpd, &config);
 }
 
 static void log_dhcp(struct services *s, enum dhcpd_verdict verdict,
@@ -266,6 +285,8 @@ int services_accept(struct services *s, unsigned service, int fd, const struct e
 	struct port *port;
 	struct mac mac;
 
+	if (service == SERVICE_BOOT)
+		return boot_accept(s->boot, fd);
 	if (service != SERVICE_DNS || !s->dns)
 		return -ECONNREFUSED;
 	if (!nat_neighbour(s->config.nat, &guest->addr, &port, &mac))
@@ -300,6 +321,7 @@ void services_port_remove(struct services *s, const struct port *port)
 {
 	for (unsigned i = 0; i < s->ports_n; i++) {
 		if (s->ports[i] == port) {
+			boot_port_gone(s->boot, port);
 			s->ports[i] = s->ports[--s->ports_n];
 			break;
 		}
@@ -308,13 +330,40 @@ void services_port_remove(struct services *s, const struct port *port)
 		services_v6_port_remove(s->v6, port);
 }
 
+static struct port *on_port_wanted(void *ctx, uint32_t id)
+{
+	return port_by_id(ctx, id);
+}
+
+static int start_boot(struct services *s)
+{
+	struct boot_config config = {
+	    .options = s->config.options,
+	    .loop = s->config.loop,
+	    .nat = s->config.nat,
+	    .rng = s->config.rng,
+	    .port_by_id = on_port_wanted,
+	    .ctx = s,
+	    .http_service = SERVICE_BOOT,
+	};
+
+	return boot_new(&s->boot, &config);
+}
+
 static int start_dhcp(struct services *s)
 {
-	int result = new_dhcpd(&s->dhcpd, s->config.options, s->config.rng);
+	int result = new_dhcpd(s);
 
 	if (result < 0)
 		return result;
 	return nat_udp_service_add(s->config.nat, DHCP_SERVER_PORT, false, on_dhcp, s);
+}
+
+static void on_boot_url(void *ctx, const struct dhcpd6_boot_ask *ask, char url[DHCPD6_URL_MAX])
+{
+	const struct services *s = ctx;
+
+	boot_url6(s->boot, s->config.options, ask, url);
 }
 
 static int start_v6(struct services *s)
@@ -334,6 +383,8 @@ static int start_v6(struct services *s)
 	    .search = search,
 	    .search_n = list_search(o, wants_dns6(o), search),
 	    .domain = or_null(o->domainname),
+	    .boot_url = on_boot_url,
+	    .boot_ctx = s,
 	    .turn = c->turn,
 	    .turn_ctx = c->turn_ctx,
 	};
@@ -384,7 +435,7 @@ int services_new(struct services **ret, const struct services_config *config)
 		return -ENOMEM;
 	s->config = *config;
 	s->ports = calloc(config->ports_max, sizeof(struct port *));
-	result = s->ports ? 0 : -ENOMEM;
+	result = s->ports ? start_boot(s) : -ENOMEM;
 	if (result == 0 && config->options->ipv4)
 		result = start_dhcp(s);
 	if (result == 0 && config->options->ipv6)
@@ -403,6 +454,7 @@ void services_close(struct services *s)
 {
 	if (!s)
 		return;
+	boot_close(s->boot);
 	dns_service_close(s->dns);
 	services_v6_close(s->v6);
 	dhcpd_free(s->dhcpd);

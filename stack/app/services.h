@@ -23,7 +23,7 @@ struct services_config {
 	void *turn_ctx;
 };
 
-/* 0 or a negative errno. */
+/* 0 or a negative errno; -ECANCELED: what is wrong has been logged. */
 int services_new(struct services **ret, const struct services_config *config);
 /* A guest's TCP connection to a service; host_config.service. */
 int services_accept(struct services *s, unsigned service, int fd, const struct endpoint *guest);

@@ -417,6 +417,16 @@ static void take_data(struct sim_tcp *tcp, uint64_t from, uint64_t to)
 	tcp->ack_due = true;
 }
 
+/* Whether the bytes at this offset are as expected; where anything is, they are kept. */
+static bool take_bytes(struct sim_tcp *tcp, uint64_t from, const struct packet *p)
+{
+	if (!tcp->got)
+		return pattern_matches(tcp->recv_seed, from, p->payload, p->payload_len);
+	for (size_t i = 0; i < p->payload_len && from + i < tcp->got_max; i++)
+		tcp->got[from + i] = p->payload[i];
+	return true;
+}
+
 static void input_data(struct sim_tcp *tcp, const struct packet *p)
 {
 	struct guestsim_faults *faults = guestsim_faults(tcp->sim);
@@ -429,8 +439,7 @@ static void input_data(struct sim_tcp *tcp, const struct packet *p)
 		tcp->count.segment_max = (uint32_t)p->payload_len;
 	if (p->payload_len > (tcp->no_options ? 536 : tcp->self_mss))
 		guestsim_note_fault(tcp->sim, &faults->beyond_mss, "segment longer than the MSS");
-	if (from < 0 ||
-	    !pattern_matches(tcp->recv_seed, (uint64_t)from, p->payload, p->payload_len)) {
+	if (from < 0 || !take_bytes(tcp, (uint64_t)from, p)) {
 		guestsim_note_fault(tcp->sim, &faults->mismatch, "data is not the pattern's");
 		return;
 	}

@@ -61,6 +61,9 @@ struct sim_tcp {
 	bool no_timer;        /* never retransmits by itself */
 	uint32_t recv_buffer; /* only ever raise it */
 	uint32_t in_flight_max;
+	const uint8_t *text; /* sent in place of the pattern: 'send_total' bytes */
+	uint8_t *got;        /* received bytes go here, what they are is not checked; or NULL */
+	size_t got_max;
 
 	/* For tests to read. */
 	enum sim_tcp_state state;

@@ -4,6 +4,7 @@
 #include "tests/support/pattern.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define RTO_FIRST_MS 200
 #define RTO_SYN_MS 1000
@@ -150,7 +151,10 @@ static void emit_data(struct sim_tcp *tcp, uint64_t offset, uint32_t len)
 	bool fin = tcp->fin_when_sent && offset + len == tcp->send_total;
 	uint64_t end = offset + len;
 
-	pattern_fill(tcp->send_seed, offset, bytes, len);
+	if (tcp->text)
+		memcpy(bytes, tcp->text + offset, len);
+	else
+		pattern_fill(tcp->send_seed, offset, bytes, len);
 	if (offset < tcp->sent || (fin && tcp->fin_sent))
 		tcp->count.retransmits_out++;
 	if (end > tcp->sent)

@@ -440,8 +440,9 @@ static const struct refusal word_refusals[] = {
      "'-netdev': unknown option: long options take two dashes: --netdev 'user,...'"},
     {"--vlan|0", "'--vlan': unknown option: gone since QEMU 3.0: one lwnat is one network, start "
 		 "one per vlan with its own --name"},
-    {"--tftp|/srv", "--tftp: is not served yet by this version"},
-    {"--tftp=/srv", "--tftp: is not served yet by this version"},
+    {"--tftp|/srv|--boot|/srv/boot",
+     "--tftp: '/srv': --boot serves its directory by TFTP too (accepted: one of them)"},
+    {"--tftp=", "--tftp: '': must not be empty (accepted: DIR)"},
     {"--smb|/srv", "--smb: is not served yet by this version"},
     {"--smbserver|10.0.2.4", "--smbserver: is not served yet by this version"},
     {"--guestfwd|x", "--guestfwd: is not served yet by this version"},
@@ -457,7 +458,7 @@ static const struct refusal netdev_refusals[] = {
     {"--netdev|user,dhcpstart=10.0.3.1",
      "--netdev: dhcpstart='10.0.3.1': is outside of --net 10.0.2.0/24 (accepted: "
      "10.0.2.1-10.0.2.254)"},
-    {"--netdev|user,tftp=/srv", "--netdev: tftp= is not served yet by this version"},
+    {"--netdev|user,tftp=", "--netdev: tftp='': must not be empty (accepted: DIR)"},
     {"--netdev|user,guestfwd=tcp:10.0.2.100:80-cmd:x",
      "--netdev: guestfwd= is not served yet by this version"},
     {"--netdev|user,vlan=0",

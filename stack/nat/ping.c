@@ -101,6 +101,9 @@ void ping_received(struct nat *nat, struct dgflow *dg, const struct host_datagra
 		dgflow_pass_error(nat, dg, datagram, &sent);
 		return;
 	}
+	/* All that such a socket receives (icmp(7)). */
+	if (bytes[0] != (addr_is_v4(&message.to) ? ICMP4_ECHO_REPLY : ICMP6_ECHO_REPLY))
+		return;
 	message.from = policy_peer_seen(&nat->config, &datagram->peer.addr, &message.to);
 	dgflow_used(nat, dg, false);
 	icmp_send(nat, dg->flow.guest, &message);

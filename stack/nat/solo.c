@@ -215,6 +215,8 @@ struct solo_engine *solo_engine_new(uint16_t mtu, solo_output *output, void *ctx
 	netif_add_noaddr(&engine->netif, engine, netif_setup, netif_no_input);
 	netif_set_default(&engine->netif); /* with LWIP_SINGLE_NETIF that is how it is found */
 	engine->netif.mtu = mtu;
+	/* Its MTU bounds the MSS of IPv6 only where lwIP's routing finds the netif. */
+	engine->netif.flags |= NETIF_FLAG_UP | NETIF_FLAG_LINK_UP;
 	engine->listener = new_listener(&engine->netif);
 	if (!engine->listener) {
 		solo_engine_free(engine);

@@ -12,7 +12,8 @@
 #define IN_FLIGHT_FIRST (256u * 1024)
 #define IN_FLIGHT_LEAST_MSS 4u /* the congestion window never falls below so many MSS */
 #define IN_FLIGHT_MAX (1024u * 1024)
-#define MSS_DEFAULT 536u /* RFC 9293 section 3.7.1 */
+#define MSS_DEFAULT4 536u /* RFC 9293 section 3.7.1 */
+#define MSS_DEFAULT6 1220u
 #define MSS_MIN 88u /* below that a header costs more than its data; passt died of 0, 1 and 2 */
 #define TIME_WAIT_MAX 4096u /* connections remembered after their end */
 /* After a long sleep of the process: a second's worth, then go on from now. */
@@ -233,7 +234,9 @@ static struct tcp_segment clamp_syn(const struct nat *nat, const struct packet *
 {
 	struct tcp_segment syn = *segment;
 
-	syn.mss = clamp_mss(nat, syn.mss ? syn.mss : MSS_DEFAULT, packet->v6);
+	if (!syn.mss)
+		syn.mss = packet->v6 ? MSS_DEFAULT6 : MSS_DEFAULT4;
+	syn.mss = clamp_mss(nat, syn.mss, packet->v6);
 	syn.data = NULL; /* data on a SYN comes again after the handshake */
 	syn.data_len = 0;
 	syn.flags = TCP_FLAG_SYN;
@@ -282,6 +285,10 @@ static void dial_failed(struct nat *nat, struct tcpflow *tf, int err)
 	if (reason != ICMP_NO_REASON && tf->syn->quote_len) {
 		nat->counters.tcp_unreachable++;
 		send_unreachable(nat, tf, reason);
+		/* Not every TCP gives up for an ICMP error (RFC 1122 section 4.2.3.9), and who
+		 * tries both families must not wait for the one that has no way out. */
+		if (reason == ICMP_NO_ROUTE)
+			refuse_syn(nat, tf->flow.guest, &tf->mac, &tf->flow.key, &tf->syn->segment);
 	} else if (err == -ETIMEDOUT) {
 		nat->counters.tcp_timed_out++; /* the guest has long been told by its own timer */
 	} else {

@@ -460,7 +460,7 @@ END_TEST
 
 int main(void)
 {
-	return SUITE_RUN(
+	return NATBED_SUITE(
 	    "nat_close", test_guest_closes_first_and_goes_on_receiving,
 	    test_host_closes_first_and_goes_on_receiving, test_time_wait_holds_no_descriptor,
 	    test_both_close_at_once, test_fins_are_repeated_until_acknowledged,

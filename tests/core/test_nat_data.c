@@ -55,7 +55,7 @@ START_TEST(test_ten_megabytes_both_ways_without_a_retransmission)
 	ck_assert_uint_eq(tcp->count.retransmits_out, 0);
 	ck_assert_uint_eq(tcp->count.timeouts, 0);
 	ck_assert_uint_eq(tcp->count.repeated_in, 0);
-	ck_assert_uint_eq(tcp->count.segment_max, 1460);
+	ck_assert_uint_eq(tcp->count.segment_max, 1500 - bed_ip_len() - 20);
 	bed_finish(&bed);
 }
 END_TEST
@@ -84,6 +84,7 @@ END_TEST
 
 static void check_mss(uint16_t mtu, uint16_t mss)
 {
+	uint16_t most = (uint16_t)(mtu - bed_ip_len() - 20);
 	struct sim_tcp_setup setup = bed_setup;
 	struct sim_tcp *tcp;
 	struct bed bed;
@@ -94,8 +95,8 @@ static void check_mss(uint16_t mtu, uint16_t mss)
 	bed_add_guest(&bed, 0);
 	setup.mss = mss;
 	tcp = exchange(&bed, setup, MIB);
-	ck_assert_uint_eq(tcp->count.segment_max, mss);
-	ck_assert_uint_le(tcp->peer_mss, mtu - 40);
+	ck_assert_uint_eq(tcp->count.segment_max, mss < most ? mss : most);
+	ck_assert_uint_le(tcp->peer_mss, most);
 	ck_assert_uint_eq(tcp->count.retransmits_out, 0);
 	bed_finish(&bed);
 }
@@ -105,7 +106,8 @@ START_TEST(test_guests_mss_is_filled_and_never_exceeded)
 	check_mss(1500, 88);
 	check_mss(1500, 536);
 	check_mss(1500, 1460);
-	check_mss(576, 536);
+	if (!bed_is_v6())
+		check_mss(576, 536);
 	check_mss(1280, 1240);
 	check_mss(9000, 8960);
 	check_mss(9000, 1460);
@@ -229,7 +231,7 @@ START_TEST(test_window_that_shrinks_after_a_loss_does_not_stop_the_flow)
 		tcp = sim_tcp_connect(bed.guests[0].sim, 40000, &away, &setup);
 		bed_settle(&bed);
 		tcp->mute = true;
-		port->queue_max = 17 * 1054;
+		port->queue_max = 17 * (uint32_t)(1000 + 34 + bed_ip_len());
 		only_handle(&bed)->send_total = 300000;
 		kick_host(&bed);
 		ck_assert_uint_eq(tcp->received, 17000);
@@ -350,7 +352,7 @@ static void check_slow_host(uint16_t mtu)
 	bed_start(&bed);
 	bed_add_guest(&bed, 0);
 	bed.host.defaults.write_room = 0;
-	setup.mss = (uint16_t)(mtu - 40);
+	setup.mss = (uint16_t)(mtu - bed_ip_len() - 20);
 	tcp = sim_tcp_connect(bed.guests[0].sim, 40000, &away, &setup);
 	bed_settle(&bed);
 	tcp->send_total = 30 * MIB;
@@ -513,7 +515,7 @@ END_TEST
 
 int main(void)
 {
-	return SUITE_RUN(
+	return NATBED_SUITE(
 	    "nat_data", test_ten_megabytes_both_ways_without_a_retransmission,
 	    test_frames_in_pieces_are_taken_as_well, test_small_read_batches_are_taken_as_well,
 	    test_guests_mss_is_filled_and_never_exceeded, test_one_frame_in_a_hundred_lost,

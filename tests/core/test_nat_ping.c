@@ -22,7 +22,7 @@ static void check_reply(struct bed *bed, const char *from, uint32_t id_and_seq, 
 	struct addr addr = bed_addr(from);
 
 	ck_assert_msg(icmp, "no reply to a ping of %zu bytes", len);
-	ck_assert_uint_eq(icmp->type, 0);
+	ck_assert_uint_eq(icmp->type, bed_echo_type(true));
 	ck_assert_uint_eq(icmp->code, 0);
 	ck_assert_uint_eq(icmp->rest, id_and_seq);
 	ck_assert_uint_eq(icmp->len, len);
@@ -33,7 +33,7 @@ static void check_reply(struct bed *bed, const char *from, uint32_t id_and_seq, 
 
 START_TEST(test_gateway_and_dns_address_answer_by_themselves)
 {
-	static const size_t lens[] = {0, 1, 56, 1472, 1473, 4000, 65507};
+	static const size_t lens[] = {0, 1, 56, 1472, 1473, 4000, 65487};
 	struct bed bed;
 
 	bed_simple(&bed);
@@ -50,7 +50,7 @@ END_TEST
 
 START_TEST(test_outside_ping_keeps_its_identifier)
 {
-	static const size_t lens[] = {0, 1, 56, 1472, 1473, 4000, 65507};
+	static const size_t lens[] = {0, 1, 56, 1472, 1473, 4000, 65487};
 	struct fake_sent *sent;
 	struct bed bed;
 
@@ -105,8 +105,8 @@ START_TEST(test_forbidden_ping_is_told_now_and_then)
 	for (unsigned i = 0; i < 1000; i++)
 		ping(&bed, AWAY, ID_SEQ + i, 56);
 	while ((icmp = guestsim_icmp_pop(bed.guests[0].sim))) {
-		ck_assert_uint_eq(icmp->type, 3);
-		ck_assert_uint_eq(icmp->code, 13); /* RFC 1812 section 5.2.7.1 */
+		/* RFC 1812 section 5.2.7.1, RFC 4443 section 3.1 */
+		bed_check_error(BED_PROHIBITED, icmp->type, icmp->code);
 		free(icmp);
 		told++;
 	}
@@ -133,8 +133,8 @@ START_TEST(test_last_hop_is_told_by_the_gateway_and_more_are_passed_on)
 	ping(&bed, AWAY, ID_SEQ, 56);
 	icmp = guestsim_icmp_pop(bed.guests[0].sim);
 	ck_assert_ptr_nonnull(icmp);
-	ck_assert_uint_eq(icmp->type, 11);
-	ck_assert(addr_eq(&icmp->from, &bed.config.host4));
+	bed_check_error(BED_TTL_EXCEEDED, icmp->type, icmp->code);
+	ck_assert(addr_eq(&icmp->from, bed_gateway(&bed)));
 	free(icmp);
 	ck_assert_uint_eq(bed.host.count.sends, 0);
 	guestsim_set_ttl(bed.guests[0].sim, 2);
@@ -150,8 +150,7 @@ END_TEST
 START_TEST(test_error_of_a_router_on_the_way_comes_from_that_router)
 {
 	struct endpoint away = {bed_addr(AWAY), 0};
-	struct fake_icmp error = {
-	    .to = away, .offender = bed_addr("192.0.2.1"), .type = 11, .code = 0};
+	struct fake_icmp error = {.to = away, .offender = bed_addr("192.0.2.1")};
 	struct guestsim_icmp *icmp;
 	struct fake_sent *sent;
 	struct packet quoted;
@@ -161,20 +160,21 @@ START_TEST(test_error_of_a_router_on_the_way_comes_from_that_router)
 	ping(&bed, AWAY, ID_SEQ, 56);
 	sent = fake_host_sent_pop(&bed.host);
 	ck_assert_ptr_nonnull(sent);
+	bed_error_numbers(BED_TTL_EXCEEDED, &error.type, &error.code);
 	fake_host_error_deliver(&bed.host, sent->handle, &error,
 				frames_bytes(sent->bytes, sent->len));
 	free(sent);
 	bed_settle(&bed);
 	icmp = guestsim_icmp_pop(bed.guests[0].sim);
 	ck_assert_ptr_nonnull(icmp);
-	ck_assert_uint_eq(icmp->type, 11);
+	bed_check_error(BED_TTL_EXCEEDED, icmp->type, icmp->code);
 	ck_assert(addr_eq(&icmp->from, &error.offender));
 	packet_parse_quoted(&quoted, icmp->bytes, icmp->len);
 	ck_assert_msg(!quoted.fault, "%s", quoted.fault);
-	ck_assert_uint_eq(quoted.proto, PROTO_ICMP);
+	ck_assert_uint_eq(quoted.proto, bed_icmp_proto());
 	ck_assert(addr_eq(&quoted.dst, &away.addr));
 	/* Type and code, checksum, then the identifier and number the guest knows. */
-	ck_assert_uint_eq(quoted.src_port, 8 << 8);
+	ck_assert_uint_eq(quoted.src_port, bed_echo_type(false) << 8);
 	ck_assert_uint_eq(quoted.seq, ID_SEQ);
 	free(icmp);
 	bed_finish(&bed);
@@ -222,7 +222,7 @@ START_TEST(test_odd_icmp_does_no_harm)
 			struct wire_out out = wire_out(bytes, sizeof(bytes));
 
 			if (len < 8) {
-				frames_ip(&out, &ends, PROTO_ICMP, len);
+				frames_ip(&out, &ends, bed_icmp_proto(), len);
 				wire_put_u8(&out, (uint8_t)type);
 				wire_put_zero(&out, len);
 			} else {
@@ -269,7 +269,7 @@ END_TEST
 
 int main(void)
 {
-	return SUITE_RUN(
+	return NATBED_SUITE(
 	    "nat_ping", test_gateway_and_dns_address_answer_by_themselves,
 	    test_outside_ping_keeps_its_identifier, test_two_pings_at_once_are_kept_apart,
 	    test_forbidden_ping_is_told_now_and_then,

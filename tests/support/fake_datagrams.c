@@ -115,7 +115,7 @@ static void answer_ping(struct fake_host *host, int handle, const struct fake_se
 
 	memcpy(reply, sent->bytes, sent->len);
 	out.at = out.end;
-	wire_patch_u16(&out, 0, 0);
+	wire_patch_u16(&out, 0, addr_is_v4(&from.addr) ? 0 : 129 << 8);
 	wire_patch_u16(&out, 2, 0);
 	wire_patch_u16(&out, 4, host->ping_id);
 	wire_patch_u16(&out, 2, checksum_finish(checksum_add(0, reply, sent->len)));
@@ -135,7 +135,7 @@ int fake_ping_send(void *ctx, int handle, const struct addr *to, uint8_t ttl,
 	sent = record(host, handle, iov, iov_n);
 	sent->to.addr = *to;
 	sent->ttl = ttl;
-	if (sent->len < 8 || sent->bytes[0] != 8)
+	if (sent->len < 8 || sent->bytes[0] != (addr_is_v4(to) ? 8 : 128))
 		fake_host_misuse(host, "ping is no echo request");
 	else if (host->ping_echo)
 		answer_ping(host, handle, sent);

@@ -144,10 +144,42 @@ void frames_arp(struct wire_out *out, const struct frames_arp *arp)
 	wire_put_bytes(out, arp->target.b + 12, 4);
 }
 
+void frames_nd(struct wire_out *out, const struct frames_ends *ends, const struct frames_nd *nd)
+{
+	uint8_t body[24];
+	struct wire_out rest = wire_out(body, sizeof(body));
+
+	wire_put_bytes(&rest, nd->target.b, 16);
+	wire_put_u8(&rest, nd->type == 135 ? 1 : 2); /* source's or target's link-layer address */
+	wire_put_u8(&rest, 1);
+	wire_put_bytes(&rest, nd->mac.b, 6);
+	frames_icmp(out, ends, &(struct frames_icmp){.type = nd->type, .rest = nd->flags},
+		    frames_bytes(body, sizeof(body)));
+}
+
+static void put_fragment6(struct wire_out *out, const struct frames_ends *ends,
+			  const struct frames_fragment *fragment, size_t len)
+{
+	bool whole = !fragment->offset && !fragment->more;
+
+	put_ip6(out, ends, whole ? fragment->proto : 44, len + (whole ? 0 : 8));
+	if (whole)
+		return;
+	wire_put_u8(out, fragment->proto);
+	wire_put_u8(out, 0);
+	wire_put_u16(out, (uint16_t)(fragment->offset | fragment->more));
+	wire_put_u32(out, ends->ip_id);
+}
+
 void frames_fragment(struct wire_out *out, const struct frames_ends *ends,
 		     const struct frames_fragment *fragment, struct iovec piece)
 {
-	frames_eth(out, &ends->dst_mac, &ends->src_mac, ETHER_IPV4);
-	put_ip4(out, ends, fragment, piece.iov_len);
+	bool v4 = addr_is_v4(&ends->src);
+
+	frames_eth(out, &ends->dst_mac, &ends->src_mac, v4 ? ETHER_IPV4 : ETHER_IPV6);
+	if (v4)
+		put_ip4(out, ends, fragment, piece.iov_len);
+	else
+		put_fragment6(out, ends, fragment, piece.iov_len);
 	wire_put_bytes(out, piece.iov_base, piece.iov_len);
 }

@@ -54,7 +54,8 @@ struct frames_arp {
 	struct addr sender, target;
 };
 
-/* A piece of an IPv4 datagram. 'offset' in bytes, a multiple of 8. */
+/* A piece of a datagram; IPv6 has a Fragment header only when it is one of several. 'offset' in
+ * bytes, a multiple of 8. */
 struct frames_fragment {
 	uint8_t proto;
 	uint16_t offset;
@@ -80,6 +81,14 @@ void frames_udp(struct wire_out *out, const struct frames_ends *ends, struct fra
 		struct iovec payload);
 void frames_icmp(struct wire_out *out, const struct frames_ends *ends,
 		 const struct frames_icmp *icmp, struct iovec payload);
+/* A neighbour solicitation (type 135) or advertisement (136) with the sender's MAC. */
+struct frames_nd {
+	uint8_t type;
+	uint32_t flags; /* of an advertisement */
+	struct addr target;
+	struct mac mac;
+};
+void frames_nd(struct wire_out *out, const struct frames_ends *ends, const struct frames_nd *nd);
 void frames_arp(struct wire_out *out, const struct frames_arp *arp);
 void frames_fragment(struct wire_out *out, const struct frames_ends *ends,
 		     const struct frames_fragment *fragment, struct iovec piece);

@@ -183,11 +183,32 @@ void guestsim_neighbour_set(struct guestsim *sim, const struct addr *addr, const
 		sim->neighbours[sim->neighbours_n++] = (struct neighbour){*addr, *mac};
 }
 
+static void nd_ask(struct guestsim *sim, const struct addr *addr)
+{
+	const uint8_t *b = addr->b;
+	uint8_t frame[100];
+	struct wire_out out = wire_out(frame, sizeof(frame));
+	struct frames_ends ends = {
+	    .src_mac = sim->config.mac,
+	    .dst_mac = {{0x33, 0x33, 0xff, b[13], b[14], b[15]}},
+	    .src = sim->config.addr,
+	    .dst = {{0xff, 0x02, [11] = 1, 0xff, b[13], b[14], b[15]}},
+	    .ttl = 255,
+	};
+
+	frames_nd(&out, &ends, &(struct frames_nd){135, 0, *addr, sim->config.mac});
+	send_built(sim, &out);
+}
+
 void guestsim_arp_ask(struct guestsim *sim, const struct addr *addr)
 {
 	uint8_t frame[64];
 	struct wire_out out = wire_out(frame, sizeof(frame));
 
+	if (!addr_is_v4(addr)) {
+		nd_ask(sim, addr);
+		return;
+	}
 	frames_arp(&out, &(struct frames_arp){.eth_src = sim->config.mac,
 					      .eth_dst = broadcast_mac,
 					      .op = 1,
@@ -227,12 +248,14 @@ static bool ends_to(struct guestsim *sim, const struct addr *dst, struct frames_
 static void send_ip(struct guestsim *sim, const struct frames_ends *ends, uint8_t proto,
 		    struct iovec message)
 {
-	size_t room = (size_t)(sim->config.mtu - 20) & ~(size_t)7;
+	bool v4 = addr_is_v4(&ends->src);
+	size_t header = v4 ? 20 : 40;
+	size_t room = (sim->config.mtu - header - (v4 ? 0 : 8)) & ~(size_t)7;
 	uint8_t *frame = malloc(FRAMES_BUF_LEN);
 
 	for (size_t at = 0; at < message.iov_len || at == 0;) {
 		size_t len = message.iov_len - at;
-		bool last = message.iov_len - at + 20 <= sim->config.mtu;
+		bool last = len + header + (at && !v4 ? 8 : 0) <= sim->config.mtu;
 		struct wire_out out = wire_out(frame, FRAMES_BUF_LEN);
 
 		if (!last)
@@ -265,12 +288,15 @@ void guestsim_ping(struct guestsim *sim, const struct addr *to, uint32_t id_and_
 	struct frames_ends ends;
 	struct wire_out out = wire_out(sim->scratch, sizeof(sim->scratch));
 
+	bool v4 = addr_is_v4(to);
+	size_t header = v4 ? 34 : 54;
+
 	if (!ends_to(sim, to, &ends))
 		return;
-	frames_icmp(&out, &ends, &(struct frames_icmp){8, 0, id_and_seq}, payload);
+	frames_icmp(&out, &ends, &(struct frames_icmp){v4 ? 8 : 128, 0, id_and_seq}, payload);
 	if (!out.bad)
-		send_ip(sim, &ends, PROTO_ICMP,
-			frames_bytes(sim->scratch + 34, wire_len(&out) - 34));
+		send_ip(sim, &ends, v4 ? PROTO_ICMP : PROTO_ICMP6,
+			frames_bytes(sim->scratch + header, wire_len(&out) - header));
 }
 
 struct guestsim_datagram *guestsim_udp_pop(struct guestsim *sim)
@@ -413,22 +439,72 @@ static void udp_input(struct guestsim *sim, const struct packet *p)
 	sim->datagrams_tail = &d->next;
 }
 
+static void answer_solicitation(struct guestsim *sim, const struct packet *p)
+{
+	uint8_t frame[100];
+	struct wire_out out = wire_out(frame, sizeof(frame));
+	struct frames_ends ends = {.src_mac = sim->config.mac,
+				   .dst_mac = p->src_mac,
+				   .src = sim->config.addr,
+				   .dst = p->src,
+				   .ttl = 255};
+
+	frames_nd(&out, &ends,
+		  &(struct frames_nd){136, 0x60000000, sim->config.addr, sim->config.mac});
+	send_later(sim, &out);
+}
+
+/* Solicitations and advertisements alone. */
+static void nd_input(struct guestsim *sim, const struct packet *p)
+{
+	struct wire_in in = wire_in(p->payload, p->payload_len);
+	struct addr target;
+	struct mac mac;
+
+	wire_get_bytes(&in, target.b, 16);
+	wire_skip(&in, 2);
+	wire_get_bytes(&in, mac.b, 6);
+	if (in.bad || p->ttl != 255) {
+		guestsim_note_fault(sim, &sim->faults.malformed, "neighbour discovery");
+		return;
+	}
+	if (p->icmp_type == 136) {
+		sim->counters.arp_answers_in++;
+		guestsim_neighbour_set(sim, &target, &mac);
+		return;
+	}
+	sim->counters.arp_requests_in++;
+	if (!sim->arp_silent && addr_eq(&target, &sim->config.addr))
+		answer_solicitation(sim, p);
+}
+
+static bool is_icmp_error(const struct packet *p)
+{
+	return addr_is_v4(&p->src) ? p->icmp_type == 3 : p->icmp_type < 128;
+}
+
 static void icmp_input(struct guestsim *sim, const struct packet *p)
 {
+	bool v4 = addr_is_v4(&p->src);
 	struct guestsim_icmp *i;
 
-	if (p->icmp_type == 8) {
+	if (!v4 && (p->icmp_type == 135 || p->icmp_type == 136)) {
+		nd_input(sim, p);
+		return;
+	}
+	if (p->icmp_type == (v4 ? 8 : 128)) {
 		struct frames_ends ends;
 		struct wire_out out = wire_out(sim->scratch, sizeof(sim->scratch));
 
 		if (!ends_to(sim, &p->src, &ends))
 			return;
-		frames_icmp(&out, &ends, &(struct frames_icmp){.rest = p->icmp_rest},
+		frames_icmp(&out, &ends,
+			    &(struct frames_icmp){.type = v4 ? 0 : 129, .rest = p->icmp_rest},
 			    frames_bytes(p->payload, p->payload_len));
 		send_later(sim, &out);
 		return;
 	}
-	if (p->icmp_type == 3) {
+	if (is_icmp_error(p)) {
 		struct packet quoted;
 
 		packet_parse_quoted(&quoted, p->payload, p->payload_len);
@@ -498,6 +574,7 @@ static bool check_addresses(struct guestsim *sim, const struct packet *p, size_t
 	if (guestsim_neighbour(sim, hop, &known) && !mac_eq(&known, &p->src_mac))
 		guestsim_note_fault(sim, &sim->faults.wrong_mac, "frame from another MAC");
 	if (!addr_eq(&p->dst, &c->addr) && !addr_is_broadcast(&p->dst) &&
+	    (addr_is_v4(&p->dst) || !addr_is_multicast(&p->dst)) &&
 	    !(sim->dhcp_wanted && p->kind == PACKET_UDP && p->dst_port == 68)) {
 		guestsim_note_fault(sim, &sim->faults.wrong_addr, "packet for another address");
 		return false;

@@ -1,7 +1,8 @@
-/* A guest as a state machine: frames in, frames out, time as a number. It speaks ARP, IPv4, TCP,
- * UDP, ICMP echo and enough DHCP for a lease, checks every frame that it gets as strictly as it
- * can, and counts what a kernel would only have suffered in silence. It answers nothing from inside
- * guestsim_input(): frames leave from guestsim_run() and from calls that send. */
+/* A guest as a state machine: frames in, frames out, time as a number. It speaks IPv4 with ARP or
+ * IPv6 with ND (as its address is), TCP, UDP, echo and enough DHCP for a lease, checks every frame
+ * that it gets as strictly as it can, and counts what a kernel would only have suffered in silence.
+ * It answers nothing from inside guestsim_input(): frames leave from guestsim_run() and from calls
+ * that send. */
 #ifndef LWNAT_TESTS_GUESTSIM_H
 #define LWNAT_TESTS_GUESTSIM_H
 
@@ -41,8 +42,8 @@ struct guestsim_faults {
 
 struct guestsim_counters {
 	uint64_t frames_in, frames_out;
-	uint64_t unknown_segments; /* TCP for no connection: answered by RST */
-	uint64_t arp_answers_in, arp_requests_in;
+	uint64_t unknown_segments;                /* TCP for no connection: answered by RST */
+	uint64_t arp_answers_in, arp_requests_in; /* or neighbour advertisements, solicitations */
 	uint64_t resets_out;
 };
 

@@ -21,12 +21,90 @@ static void chunk_release(struct frame_owner *owner)
 	free(chunk);
 }
 
+static bool is_v6;
+
+void bed_use_v6(void)
+{
+	is_v6 = true;
+}
+
+bool bed_is_v6(void)
+{
+	return is_v6;
+}
+
+static struct addr to_v6(const struct addr *v4)
+{
+	static const struct addr documentation = {{0x20, 0x01, 0x0d, 0xb8}};
+	static const struct addr net = {{0xfe, 0xc0}};
+	struct addr v6 = documentation;
+
+	if (addr_is_unspecified(v4))
+		return (struct addr){{0}};
+	if (addr_is_loopback(v4))
+		return (struct addr){{[15] = 1}};
+	if (addr_to_v4(v4) >> 8 == 0x0a0002) {
+		v6 = net;
+		v6.b[15] = v4->b[15];
+		return v6;
+	}
+	memcpy(v6.b + 12, v4->b + 12, 4);
+	return v6;
+}
+
 struct addr bed_addr(const char *text)
 {
 	struct addr addr = {{0}};
 
 	ck_assert_int_eq(addr_parse(text, &addr), 0);
-	return addr;
+	return is_v6 && addr_is_v4(&addr) ? to_v6(&addr) : addr;
+}
+
+const struct addr *bed_gateway(const struct bed *bed)
+{
+	return is_v6 ? &bed->config.host6 : &bed->config.host4;
+}
+
+const struct addr *bed_dns(const struct bed *bed)
+{
+	return is_v6 ? &bed->config.dns6 : &bed->config.dns4;
+}
+
+size_t bed_ip_len(void)
+{
+	return is_v6 ? 40 : 20;
+}
+
+uint8_t bed_icmp_proto(void)
+{
+	return is_v6 ? PROTO_ICMP6 : PROTO_ICMP;
+}
+
+uint8_t bed_echo_type(bool reply)
+{
+	return is_v6 ? (reply ? 129 : 128) : (reply ? 0 : 8);
+}
+
+void bed_error_numbers(enum bed_error error, uint8_t *ret_type, uint8_t *ret_code)
+{
+	static const uint8_t numbers[][4] = {
+	    [BED_NO_ROUTE] = {3, 0, 1, 0},    [BED_HOST_UNREACHABLE] = {3, 1, 1, 3},
+	    [BED_NO_PROTOCOL] = {3, 2, 4, 1}, [BED_NO_PORT] = {3, 3, 1, 4},
+	    [BED_PROHIBITED] = {3, 13, 1, 1}, [BED_TTL_EXCEEDED] = {11, 0, 3, 0},
+	    [BED_TOO_BIG] = {3, 4, 2, 0},
+	};
+
+	*ret_type = numbers[error][is_v6 ? 2 : 0];
+	*ret_code = numbers[error][is_v6 ? 3 : 1];
+}
+
+void bed_check_error(enum bed_error error, uint8_t type, uint8_t code)
+{
+	uint8_t wanted_type, wanted_code;
+
+	bed_error_numbers(error, &wanted_type, &wanted_code);
+	ck_assert_uint_eq(type, wanted_type);
+	ck_assert_uint_eq(code, wanted_code);
 }
 
 struct endpoint bed_endpoint(const char *text, uint16_t port)
@@ -36,7 +114,9 @@ struct endpoint bed_endpoint(const char *text, uint16_t port)
 
 struct addr bed_guest_addr(unsigned n)
 {
-	return addr_v4(0x0a00020fu + n);
+	struct addr v4 = addr_v4(0x0a00020fu + n);
+
+	return is_v6 ? to_v6(&v4) : v4;
 }
 
 struct mac bed_guest_mac(unsigned n)
@@ -61,6 +141,7 @@ void bed_init(struct bed *bed)
 	rng_init_fixed(&bed->rng, 42);
 	bed->config = (struct nat_config){
 	    .ipv4 = true,
+	    .ipv6 = is_v6,
 	    .mac = {{0x52, 0x55, 0x0a, 0, 2, 2}},
 	    .net4 = {addr_v4(0x0a000200), 24},
 	    .net6 = {bed_addr("fec0::"), 64},
@@ -97,8 +178,8 @@ struct guestsim *bed_add_guest(struct bed *bed, unsigned n)
 	const struct guestsim_config config = {
 	    .mac = bed_guest_mac(n),
 	    .addr = bed_guest_addr(n),
-	    .net = bed->config.net4,
-	    .gateway = bed->config.host4,
+	    .net = is_v6 ? bed->config.net6 : bed->config.net4,
+	    .gateway = *bed_gateway(bed),
 	    .mtu = bed->config.mtu,
 	    .seed = n + 1,
 	    .send = guest_sends,
@@ -111,8 +192,8 @@ struct guestsim *bed_add_guest(struct bed *bed, unsigned n)
 	fake_queue_init(&guest->out_impaired);
 	guest->impair.dice.state = n + 99;
 	guest->sim = guestsim_new(&config);
-	guestsim_neighbour_set(guest->sim, &bed->config.host4, &bed->config.mac);
-	guestsim_neighbour_set(guest->sim, &bed->config.dns4, &bed->config.mac);
+	guestsim_neighbour_set(guest->sim, bed_gateway(bed), &bed->config.mac);
+	guestsim_neighbour_set(guest->sim, bed_dns(bed), &bed->config.mac);
 	ck_assert_int_eq(nat_port_add(bed->nat, &guest->port.port), 0);
 	guest->attached = true;
 	return guest->sim;

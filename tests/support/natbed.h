@@ -21,7 +21,8 @@ struct bed;
 struct bed_guest {
 	struct bed *bed;
 	struct fake_port port;
-	struct guestsim *sim;  /* guest N is 10.0.2.(15+N), MAC 52:54:00:00:00:(15+N) */
+	struct guestsim
+	    *sim; /* guest N is 10.0.2.(15+N) or fec0::(15+N), MAC 52:54:00:00:00:(15+N) */
 	struct fake_queue out; /* sent by the sim, on its way to the NAT */
 	struct fake_queue out_impaired;
 	struct fake_impair impair; /* of 'out' */
@@ -68,7 +69,29 @@ void bed_inject(struct bed *bed, unsigned n, const struct wire_out *frame);
 bool bed_next_packet(struct bed *bed, unsigned n, struct packet *ret,
 		     struct fake_frame **ret_frame);
 
+/* Makes all beds of this process IPv6 ones: for NATBED_SUITE(). */
+void bed_use_v6(void);
+bool bed_is_v6(void);
+/* On an IPv6 bed an IPv4 text means the address in its place there: 10.0.2.N is fec0::N, 127.0.0.1
+ * is ::1, others lie in 2001:db8::/96. */
 struct addr bed_addr(const char *text);
+const struct addr *bed_gateway(const struct bed *bed);
+const struct addr *bed_dns(const struct bed *bed);
+size_t bed_ip_len(void); /* bytes of an IP header */
+uint8_t bed_icmp_proto(void);
+uint8_t bed_echo_type(bool reply);
+/* Fails unless the message is this error in the bed's family. */
+enum bed_error {
+	BED_NO_ROUTE,
+	BED_HOST_UNREACHABLE,
+	BED_NO_PROTOCOL,
+	BED_NO_PORT,
+	BED_PROHIBITED,
+	BED_TTL_EXCEEDED,
+	BED_TOO_BIG,
+};
+void bed_error_numbers(enum bed_error error, uint8_t *ret_type, uint8_t *ret_code);
+void bed_check_error(enum bed_error error, uint8_t type, uint8_t code);
 struct endpoint bed_endpoint(const char *text, uint16_t port);
 struct addr bed_guest_addr(unsigned n);
 struct mac bed_guest_mac(unsigned n);
@@ -78,6 +101,11 @@ struct frames_ends bed_ends(const struct bed *bed, unsigned n, const char *to);
 struct sim_tcp *bed_connect(struct bed *bed, unsigned n, uint16_t port, const char *to,
 			    uint16_t to_port);
 extern const struct sim_tcp_setup bed_setup;
+
+/* Each test for both families. */
+#define NATBED_SUITE(name, ...)                                                                    \
+	suite_run_twice(name, (const TTest *const[]){__VA_ARGS__},                                 \
+			sizeof((const TTest *const[]){__VA_ARGS__}) / sizeof(TTest *), bed_use_v6)
 
 /* Steps until the condition holds; fails the test when nothing would happen any more. */
 #define BED_UNTIL(bed, condition)                                                                  \

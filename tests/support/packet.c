@@ -162,6 +162,23 @@ static void parse_ip4(struct packet *p, struct wire_in in)
 	packet_parse_payload(p, start + 20, p->ip_len - 20u);
 }
 
+static void parse_fragment6(struct packet *p, struct wire_in in)
+{
+	uint16_t offset;
+
+	p->kind = PACKET_FRAGMENT;
+	p->proto = wire_get_u8(&in);
+	wire_skip(&in, 1);
+	offset = wire_get_u16(&in);
+	p->more_fragments = offset & 1;
+	p->fragment_offset = offset & 0xfff8;
+	p->ip_id = (uint16_t)wire_get_u32(&in);
+	if (in.bad)
+		p->fault = "Fragment header";
+	p->payload = in.at;
+	p->payload_len = wire_left(&in);
+}
+
 static void parse_ip6(struct packet *p, struct wire_in in)
 {
 	uint16_t len;
@@ -176,7 +193,9 @@ static void parse_ip6(struct packet *p, struct wire_in in)
 	p->ip_len = (uint16_t)(40 + len);
 	if (in.bad || wire_left(&in) != len)
 		p->fault = "IPv6 length";
-	if (!p->fault)
+	else if (p->proto == 44)
+		parse_fragment6(p, in);
+	else if (!p->fault)
 		packet_parse_payload(p, in.at, len);
 }
 
@@ -213,21 +232,43 @@ void packet_parse(struct packet *ret, const void *frame, size_t len)
 		parse_arp(ret, in);
 }
 
+static void parse_quoted_ip4(struct packet *ret, struct wire_in *in)
+{
+	const uint8_t *bytes = in->at;
+
+	if (wire_get_u8(in) != 0x45)
+		ret->fault = "quoted header is not plain IPv4";
+	wire_skip(in, 1);
+	ret->ip_len = wire_get_u16(in);
+	ret->ip_id = wire_get_u16(in);
+	wire_skip(in, 3);
+	ret->proto = wire_get_u8(in);
+	wire_skip(in, 2);
+	ret->src = addr_v4(wire_get_u32(in));
+	ret->dst = addr_v4(wire_get_u32(in));
+	if (!in->bad && checksum_finish(checksum_add(0, bytes, 20)) != 0)
+		ret->fault = "quoted header's checksum";
+}
+
+static void parse_quoted_ip6(struct packet *ret, struct wire_in *in)
+{
+	wire_skip(in, 4);
+	ret->ip_len = (uint16_t)(40 + wire_get_u16(in));
+	ret->proto = wire_get_u8(in);
+	wire_skip(in, 1);
+	wire_get_bytes(in, ret->src.b, 16);
+	wire_get_bytes(in, ret->dst.b, 16);
+}
+
 void packet_parse_quoted(struct packet *ret, const uint8_t *bytes, size_t len)
 {
 	struct wire_in in = wire_in(bytes, len);
 
 	*ret = (struct packet){.wscale = -1};
-	if (wire_get_u8(&in) != 0x45)
-		ret->fault = "quoted header is not plain IPv4";
-	wire_skip(&in, 1);
-	ret->ip_len = wire_get_u16(&in);
-	ret->ip_id = wire_get_u16(&in);
-	wire_skip(&in, 3);
-	ret->proto = wire_get_u8(&in);
-	wire_skip(&in, 2);
-	ret->src = addr_v4(wire_get_u32(&in));
-	ret->dst = addr_v4(wire_get_u32(&in));
+	if (len && bytes[0] >> 4 == 6)
+		parse_quoted_ip6(ret, &in);
+	else
+		parse_quoted_ip4(ret, &in);
 	ret->src_port = wire_get_u16(&in);
 	ret->dst_port = wire_get_u16(&in);
 	ret->seq = wire_get_u32(&in);
@@ -235,8 +276,6 @@ void packet_parse_quoted(struct packet *ret, const uint8_t *bytes, size_t len)
 		ret->fault = "quoted packet has fewer than 8 bytes of payload"; /* RFC 792 */
 	if (ret->fault)
 		return;
-	if (checksum_finish(checksum_add(0, bytes, 20)) != 0)
-		ret->fault = "quoted header's checksum";
-	ret->payload = bytes + 28;
-	ret->payload_len = len - 28;
+	ret->payload = in.at;
+	ret->payload_len = wire_left(&in);
 }

@@ -14,6 +14,12 @@ struct sim_listener {
 	struct sim_tcp_setup setup;
 };
 
+/* RFC 9293 section 3.7.1. */
+static uint16_t mss_default(const struct sim_tcp *tcp)
+{
+	return addr_is_v4(&tcp->peer.addr) ? 536 : 1220;
+}
+
 static unsigned bucket_of(uint16_t port, const struct endpoint *peer)
 {
 	uint32_t v;
@@ -116,7 +122,8 @@ static struct sim_tcp *create(struct sim_tcp_table *table, uint16_t port,
 	tcp->paused = setup->paused;
 	tcp->recv_buffer = setup->recv_buffer ? setup->recv_buffer : 1 << 20;
 	tcp->self_wscale = setup->no_options ? -1 : setup->wscale;
-	tcp->self_mss = setup->mss ? setup->mss : (uint16_t)(c->mtu - 40);
+	tcp->self_mss =
+	    setup->mss ? setup->mss : (uint16_t)(c->mtu - (addr_is_v4(&c->addr) ? 40 : 60));
 	tcp->no_options = setup->no_options;
 	tcp->peer_wscale = -1;
 	tcp->syn_due = true;
@@ -201,7 +208,7 @@ static void refuse(struct sim_tcp_table *table, const struct packet *p)
 				   .src = p->dst,
 				   .dst = p->src};
 	struct frames_tcp rst = {.src_port = p->dst_port, .dst_port = p->src_port};
-	uint8_t frame[64];
+	uint8_t frame[80];
 	struct wire_out out = wire_out(frame, sizeof(frame));
 
 	if (p->flags & FLAG_RST)
@@ -222,7 +229,7 @@ static void refuse(struct sim_tcp_table *table, const struct packet *p)
 static void learn_peer(struct sim_tcp *tcp, const struct packet *p)
 {
 	tcp->irs = p->seq;
-	tcp->peer_mss = p->mss ? p->mss : 536;
+	tcp->peer_mss = p->mss ? p->mss : mss_default(tcp);
 	tcp->peer_wscale = p->wscale;
 	if (tcp->peer_wscale < 0 || tcp->self_wscale < 0)
 		tcp->peer_wscale = tcp->self_wscale = -1;
@@ -437,7 +444,7 @@ static void input_data(struct sim_tcp *tcp, const struct packet *p)
 	tcp->count.data_segments_in++;
 	if (p->payload_len > tcp->count.segment_max)
 		tcp->count.segment_max = (uint32_t)p->payload_len;
-	if (p->payload_len > (tcp->no_options ? 536 : tcp->self_mss))
+	if (p->payload_len > (tcp->no_options ? mss_default(tcp) : tcp->self_mss))
 		guestsim_note_fault(tcp->sim, &faults->beyond_mss, "segment longer than the MSS");
 	if (from < 0 || !take_bytes(tcp, (uint64_t)from, p)) {
 		guestsim_note_fault(tcp->sim, &faults->mismatch, "data is not the pattern's");

@@ -168,7 +168,8 @@ static void emit_data(struct sim_tcp *tcp, uint64_t offset, uint32_t len)
 
 static uint32_t piece_len(const struct sim_tcp *tcp, uint64_t offset, uint64_t end)
 {
-	uint32_t mss = guestsim_config(tcp->sim)->mtu - 40u;
+	const struct guestsim_config *c = guestsim_config(tcp->sim);
+	uint32_t mss = c->mtu - (addr_is_v4(&c->addr) ? 40u : 60u);
 
 	if (tcp->peer_mss < mss)
 		mss = tcp->peer_mss;

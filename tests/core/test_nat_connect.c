@@ -65,7 +65,8 @@ START_TEST(test_guest_without_options_gets_none)
 	tcp = sim_tcp_connect(sim, 40000, &away, &setup);
 	BED_UNTIL(&bed, tcp->received == 300000 && tcp->acked == 300000);
 	ck_assert_int_lt(tcp->peer_wscale, 0);
-	ck_assert_uint_eq(tcp->count.segment_max, bed_is_v6() ? 1220 : 536); /* RFC 9293 section 3.7.1 */
+	ck_assert_uint_eq(tcp->count.segment_max,
+			  bed_is_v6() ? 1220 : 536); /* RFC 9293 section 3.7.1 */
 	bed_finish(&bed);
 }
 END_TEST

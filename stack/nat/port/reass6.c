@@ -31,8 +31,8 @@ struct pbuf *reass6_input(struct reass *reass, struct pbuf *fragment)
 	whole = ip6_reass(fragment);
 	leave(reass);
 	ip_data.current_ip6_header = NULL;
-	/* lwIP leaves a length there that lacks the Fragment header's 8 bytes, and never looks at it
-	 * again. */
+	/* lwIP leaves a length there that lacks the Fragment header's 8 bytes, and never looks at
+	 * it again. */
 	if (whole)
 		IP6H_PLEN_SET((struct ip6_hdr *)whole->payload, whole->tot_len - IP6_HLEN);
 	return whole;

@@ -1,7 +1,8 @@
 #include "stack/app/services.h"
 
+#include "stack/app/dhcp4.h"
+#include "stack/app/lease_store.h"
 #include "stack/app/services_v6.h"
-#include "dhcp/dhcpd.h"
 #include "stack/app/boot.h"
 #include "stack/base/log.h"
 #include "stack/host/dns_service.h"
@@ -11,27 +12,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DHCP_SERVER_PORT 67
-#define DHCP_CLIENT_PORT 68
 #define DNS_PORT 53
-#define LEASE_S 86400           /* QEMU's */
-#define LEASES_MAX 4096         /* clients remembered */
-#define DHCP_REPLY_MAX 1472     /* bytes: what fits an Ethernet frame of 1,500 */
-#define IP_UDP_HEADERS 28       /* bytes, IPv4 without options */
 #define DOMAIN "lwnat.internal" /* of all names that are lwnat's own */
-#define POOL_LOG_MS 60000       /* a full pool is said once in this time */
 
 enum { SERVICE_DNS = 1, SERVICE_BOOT }; /* nat_tcp_service_add()'s numbers */
 
 struct services {
 	struct services_config config;
-	struct dhcpd *dhcpd;     /* NULL: no IPv4 */
-	struct services_v6 *v6;  /* NULL: no IPv6 */
-	struct dns_service *dns; /* NULL: not served */
-	struct boot *boot;       /* likewise */
-	struct port **ports;     /* attached, 'ports_n' of config.ports_max */
+	struct lease_store *store; /* NULL: leases are not kept */
+	struct dhcp4 *dhcp4;       /* NULL: no IPv4 */
+	struct services_v6 *v6;    /* NULL: no IPv6 */
+	struct dns_service *dns;   /* NULL: not served */
+	struct boot *boot;         /* likewise */
+	struct port **ports;       /* attached, 'ports_n' of config.ports_max */
 	unsigned ports_n;
-	struct log_limit pool_log;
 };
 
 /* Nobody is told of a DNS server by restrict=on, and a forwarder would be a way out. */
@@ -62,128 +56,9 @@ static unsigned list_search(const struct options *o, bool named, const char *ret
 	return n;
 }
 
-/* ---- DHCP ---- */
-
-static uint32_t leases_max(const struct subnet *net)
-{
-	uint32_t hosts = (UINT32_MAX >> net->prefix_len) - 1;
-
-	return hosts < LEASES_MAX ? hosts : LEASES_MAX;
-}
-
 static const char *or_null(const char *text)
 {
 	return text[0] ? text : NULL;
-}
-
-static bool on_boot_file(void *ctx, enum dhcpd_boot_client kind, int arch,
-			 char ret[DHCPD_BOOT_FILE_MAX])
-{
-	const struct services *s = ctx;
-	struct boot_client client = {kind, arch};
-
-	boot_file(s->boot, &client, ret);
-	return true;
-}
-
-static int new_dhcpd(struct services *s)
-{
-	const struct options *o = s->config.options;
-	struct rng *rng = s->config.rng;
-	const char *search[SEARCH_MAX];
-	struct dhcpd_config config = {
-	    .net = o->net,
-	    .server = o->host,
-	    .dns = o->dns,
-	    .pool_first = o->dhcpstart,
-	    .no_router = o->restrict_guests,
-	    .lease_s = LEASE_S,
-	    .mtu = o->mtu,
-	    .hostname = or_null(o->hostname),
-	    .domainname = or_null(o->domainname),
-	    .search = search,
-	    .bootfile = or_null(o->bootfile),
-	    .boot_file = boot_has_menu(s->boot) ? on_boot_file : NULL,
-	    .ctx = s,
-	    .tftp_server_name = or_null(o->tftp_server_name),
-	    .leases_max = leases_max(&o->net),
-	    .hash_key = {{rng_u64(rng), rng_u64(rng)}}, /* no guest can choose collisions */
-	};
-
-	config.search_n = list_search(o, wants_dns4(o), search);
-	/* Boot loaders look for the files' server there, boot file or not. */
-	if (s->boot)
-		config.next_server = o->host;
-	if (wants_dns4(o) && !config.domainname)
-		config.domainname = DOMAIN;
-	return dhcpd_new(&s->dhcpd, &config);
-}
-
-static void log_dhcp(struct services *s, enum dhcpd_verdict verdict,
-		     const struct nat_udp_meta *meta, const struct dhcpd_reply *reply)
-{
-	const char *port = meta->port->name;
-	char mac[MAC_TEXT_MAX], addr[ADDR_TEXT_MAX];
-
-	switch (verdict) {
-	case DHCPD_ACKED:
-		log_info("dhcp: %s on %s has %s", mac_format(&reply->client_mac, mac), port,
-			 addr_format(&reply->leased, addr));
-		return;
-	case DHCPD_POOL_EMPTY:
-		if (log_limit_ok(&s->pool_log, uv_now(s->config.loop), 1, POOL_LOG_MS))
-			log_warn("dhcp: no address left for %s on %s: take a larger --net",
-				 mac_format(&meta->guest_mac, mac), port);
-		return;
-	default:
-		log_debug("dhcp: message from %s on %s, verdict %d",
-			  mac_format(&meta->guest_mac, mac), port, verdict);
-	}
-}
-
-static void tell_guests(struct services *s, const struct nat_udp_meta *meta,
-			const struct dhcpd_reply *reply)
-{
-	uint64_t now_ms = uv_now(s->config.loop);
-	struct guest_addr addr = {reply->leased, reply->client_mac, GUEST_ADDR_DHCP, now_ms};
-	const struct dhcpd_lease *lease;
-
-	guests_saw_addr(s->config.guests, meta->port, &addr);
-	lease = dhcpd_lease_by_addr(s->dhcpd, &reply->leased, now_ms);
-	if (lease)
-		guests_named(s->config.guests, meta->port, lease->hostname);
-}
-
-static void on_dhcp(void *ctx, const struct nat_udp_meta *meta, const uint8_t *payload, size_t len)
-{
-	struct services *s = ctx;
-	const struct options *o = s->config.options;
-	size_t room = o->mtu - IP_UDP_HEADERS;
-	uint8_t bytes[DHCP_REPLY_MAX];
-	struct dhcpd_reply reply = {
-	    .bytes = wire_out(bytes, room < sizeof(bytes) ? room : sizeof(bytes))};
-	struct dhcpd_sender sender = {meta->guest.addr, meta->port->id};
-	enum dhcpd_verdict verdict;
-
-	verdict =
-	    dhcpd_input(s->dhcpd, wire_in(payload, len), &sender, uv_now(s->config.loop), &reply);
-	log_dhcp(s, verdict, meta, &reply);
-	guests_dhcp_asked(s->config.guests, meta->port, uv_now(s->config.loop));
-	if (verdict == DHCPD_ACKED && !addr_is_unspecified(&reply.leased)) {
-		tell_guests(s, meta, &reply);
-		nat_neighbour_set(s->config.nat, &reply.leased, &reply.client_mac, meta->port);
-	}
-	if (!reply.bytes.bad && wire_len(&reply.bytes) > 0) {
-		struct nat_udp_reply to = {
-		    .port = meta->port,
-		    .to_mac = reply.to_mac,
-		    .from = {o->host, DHCP_SERVER_PORT},
-		    .to = {reply.to, DHCP_CLIENT_PORT},
-		};
-
-		guests_dhcp_answered(s->config.guests, meta->port, uv_now(s->config.loop));
-		nat_udp_send(s->config.nat, &to, bytes, wire_len(&reply.bytes));
-	}
 }
 
 /* ---- names ---- */
@@ -191,16 +66,10 @@ static void on_dhcp(void *ctx, const struct nat_udp_meta *meta, const uint8_t *p
 static bool guest_by_name(void *ctx, const char *label, bool v6, struct addr *ret)
 {
 	struct services *s = ctx;
-	const struct dhcpd_lease *lease;
 
 	if (v6)
 		return s->v6 && services_v6_by_name(s->v6, label, ret);
-	if (!s->dhcpd)
-		return false;
-	lease = dhcpd_lease_by_name(s->dhcpd, label, uv_now(s->config.loop));
-	if (lease)
-		*ret = lease->addr;
-	return lease != NULL;
+	return s->dhcp4 && dhcp4_name_to_addr(s->dhcp4, label, ret);
 }
 
 bool services_name_to_addr(struct services *s, const char *name, struct addr *ret)
@@ -211,15 +80,10 @@ bool services_name_to_addr(struct services *s, const char *name, struct addr *re
 static bool guest_by_addr(void *ctx, const struct addr *addr, char ret[DHCPD_HOSTNAME_MAX])
 {
 	struct services *s = ctx;
-	const struct dhcpd_lease *lease;
 
 	if (!addr_is_v4(addr))
 		return s->v6 && services_v6_by_addr(s->v6, addr, ret);
-	lease = s->dhcpd ? dhcpd_lease_by_addr(s->dhcpd, addr, uv_now(s->config.loop)) : NULL;
-	if (!lease || lease->hostname[0] == '\0')
-		return false;
-	memcpy(ret, lease->hostname, DHCPD_HOSTNAME_MAX);
-	return true;
+	return s->dhcp4 && dhcp4_addr_to_name(s->dhcp4, addr, ret);
 }
 
 /* ---- DNS ---- */
@@ -319,6 +183,8 @@ void services_leave(struct services *s)
 
 void services_port_remove(struct services *s, const struct port *port)
 {
+	if (s->dhcp4)
+		dhcp4_port_gone(s->dhcp4, port);
 	for (unsigned i = 0; i < s->ports_n; i++) {
 		if (s->ports[i] == port) {
 			boot_port_gone(s->boot, port);
@@ -350,13 +216,70 @@ static int start_boot(struct services *s)
 	return boot_new(&s->boot, &config);
 }
 
-static int start_dhcp(struct services *s)
+static void restore_lease(void *ctx, const struct lease_record *record)
 {
-	int result = new_dhcpd(s);
+	struct services *s = ctx;
+
+	if (s->dhcp4)
+		dhcp4_restore(s->dhcp4, record);
+}
+
+static void collect_leases(void *ctx, struct lease_store *store)
+{
+	struct services *s = ctx;
+
+	if (s->dhcp4)
+		dhcp4_collect(s->dhcp4, store);
+}
+
+static int open_store(struct services *s)
+{
+	struct lease_store_config config = {.loop = s->config.loop,
+					    .path = s->config.options->lease_file,
+					    .restore = restore_lease,
+					    .collect = collect_leases,
+					    .ctx = s};
+	char error[LEASE_STORE_ERROR_MAX];
+	int result;
+
+	if (!config.path[0])
+		return 0;
+	result = lease_store_new(&s->store, &config, error);
+	if (result < 0)
+		log_err("--lease-file: %s", error);
+	return result;
+}
+
+static int load_store(struct services *s)
+{
+	char error[LEASE_STORE_ERROR_MAX];
+	int result = s->store ? lease_store_load(s->store, error) : 0;
 
 	if (result < 0)
-		return result;
-	return nat_udp_service_add(s->config.nat, DHCP_SERVER_PORT, false, on_dhcp, s);
+		log_err("--lease-file: %s", error);
+	return result;
+}
+
+static int start_dhcp(struct services *s)
+{
+	const struct options *o = s->config.options;
+	const char *search[SEARCH_MAX];
+	struct dhcp4_config config = {
+	    .options = o,
+	    .loop = s->config.loop,
+	    .nat = s->config.nat,
+	    .guests = s->config.guests,
+	    .rng = s->config.rng,
+	    .store = s->store,
+	    .boot = s->boot,
+	    .search = search,
+	    .search_n = list_search(o, wants_dns4(o), search),
+	    .domain = or_null(o->domainname),
+	};
+
+	if (!config.domain && wants_dns4(o))
+		config.domain = DOMAIN;
+	return dhcp4_new(&s->dhcp4, &config);
 }
 
 static void on_boot_url(void *ctx, const struct dhcpd6_boot_ask *ask, char url[DHCPD6_URL_MAX])
@@ -435,11 +358,15 @@ int services_new(struct services **ret, const struct services_config *config)
 		return -ENOMEM;
 	s->config = *config;
 	s->ports = calloc(config->ports_max, sizeof(struct port *));
-	result = s->ports ? start_boot(s) : -ENOMEM;
+	result = s->ports ? open_store(s) : -ENOMEM;
+	if (result == 0)
+		result = start_boot(s);
 	if (result == 0 && config->options->ipv4)
 		result = start_dhcp(s);
 	if (result == 0 && config->options->ipv6)
 		result = start_v6(s);
+	if (result == 0)
+		result = load_store(s);
 	if (result == 0 && (wants_dns4(config->options) || wants_dns6(config->options)))
 		result = start_dns(s);
 	if (result < 0) {
@@ -456,8 +383,9 @@ void services_close(struct services *s)
 		return;
 	boot_close(s->boot);
 	dns_service_close(s->dns);
+	lease_store_close(s->store); /* while there is what it collects from */
 	services_v6_close(s->v6);
-	dhcpd_free(s->dhcpd);
+	dhcp4_free(s->dhcp4);
 	free(s->ports);
 	free(s);
 }

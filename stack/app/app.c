@@ -2,6 +2,7 @@
 
 #include "stack/app/announce.h"
 #include "stack/app/app_build.h"
+#include "stack/app/control.h"
 #include "stack/app/forwards.h"
 #include "stack/app/guests.h"
 #include "stack/app/network.h"
@@ -211,6 +212,7 @@ static int build(struct app *a)
 
 static void take_down(struct app *a)
 {
+	control_close(a->net.control);
 	if (a->net.stream) {
 		services_leave(a->net.services);
 		turn(a);

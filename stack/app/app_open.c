@@ -1,5 +1,6 @@
 #include "stack/app/app_build.h"
 
+#include "stack/app/control.h"
 #include "stack/app/forwards.h"
 #include "stack/app/runtime_dir.h"
 #include "stack/base/log.h"
@@ -10,10 +11,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int find_socket_path(struct network *net)
+/* NAME.SUFFIX in the runtime directory. 0, or a negative errno and one line in 'error'. */
+static int runtime_path(const struct network *net, const char *suffix, char path[OPTIONS_PATH_MAX],
+			char error[RUNTIME_ERROR_MAX])
 {
 	struct runtime_place place = {.xdg = getenv("XDG_RUNTIME_DIR"), .tmp = "/tmp"};
-	char file[sizeof(net->options->name) + sizeof(".sock")], error[RUNTIME_ERROR_MAX];
+	char file[sizeof(net->options->name) + sizeof(".sock")];
+
+	snprintf(file, sizeof(file), "%s.%s", net->options->name, suffix);
+	return runtime_socket_path(&place, file, path, OPTIONS_PATH_MAX, error);
+}
+
+static int find_socket_path(struct network *net)
+{
+	char error[RUNTIME_ERROR_MAX];
 	int result;
 
 	if (net->options->socket[0]) {
@@ -22,13 +33,68 @@ static int find_socket_path(struct network *net)
 	}
 	if (net->options->fd.n > 0)
 		return 0;
-	snprintf(file, sizeof(file), "%s.sock", net->options->name);
-	result =
-	    runtime_socket_path(&place, file, net->socket_path, sizeof(net->socket_path), error);
+	result = runtime_path(net, "sock", net->socket_path, error);
 	if (result < 0)
 		log_err("%s", error);
 	return result;
 }
+
+/* ---- the control socket ---- */
+
+static int explain_control(int err, const char *path, char error[RUNTIME_ERROR_MAX])
+{
+	const char *reason = strerror(-err);
+
+	if (err == -EADDRINUSE)
+		reason = "another lwnat listens there (accepted: another path, or another --name)";
+	else if (err == -EEXIST)
+		reason = "is there already and no socket (accepted: a path that is free, or none)";
+	snprintf(error, RUNTIME_ERROR_MAX, "--control: '%s': %s", path, reason);
+	return err;
+}
+
+static int listen_for_control(struct network *net, char error[RUNTIME_ERROR_MAX])
+{
+	char path[OPTIONS_PATH_MAX];
+	int result = 0;
+
+	if (net->options->control[0])
+		memcpy(path, net->options->control, sizeof(path));
+	else
+		result = runtime_path(net, "ctl", path, error);
+	if (result < 0)
+		return result;
+	result = control_new(&net->control, net);
+	if (result == 0)
+		result = control_listen(net->control, path);
+	if (result < 0)
+		return explain_control(result, path, error);
+	memcpy(net->control_path, path, sizeof(path));
+	return 0;
+}
+
+/* A network of inherited guests needs no place in the file system: it goes on without a control
+ * socket, unless that was asked for. */
+static int open_control(struct network *net)
+{
+	const struct options *o = net->options;
+	bool is_optional = o->fd.n > 0 && !o->socket[0] && !o->control[0];
+	char error[RUNTIME_ERROR_MAX];
+	int result;
+
+	if (strcmp(o->control, "none") == 0)
+		return 0;
+	result = listen_for_control(net, error);
+	if (result < 0 && is_optional) {
+		log_info("no control socket: %s", error);
+		return 0;
+	}
+	if (result < 0)
+		log_err("%s", error);
+	return result;
+}
+
+/* ---- guests and forwards ---- */
 
 static int listen_for_guests(struct network *net)
 {
@@ -119,5 +185,7 @@ int app_open(struct network *net)
 		return result;
 	if (net->socket_path[0])
 		result = listen_for_guests(net);
+	if (result == 0)
+		result = open_control(net);
 	return result < 0 ? result : adopt_guests(net);
 }

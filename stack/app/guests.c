@@ -324,6 +324,7 @@ static int found(const struct guest_record *guest, const struct addr *addr,
 	if (addr_is_unspecified(addr)) {
 		snprintf(error, GUESTS_ERROR_MAX, "guest %s on %s has no address yet",
 			 guest_label(guest, label), guest->port->name);
+		*ret = (struct guests_found){.guest = guest};
 		return -EAGAIN;
 	}
 	*ret = (struct guests_found){guest, *addr};

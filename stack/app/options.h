@@ -64,10 +64,11 @@ struct options {
 	char bootfile[OPTIONS_NAME_MAX], tftp_server_name[OPTIONS_NAME_MAX]; /* empty: none */
 	char netdev[OPTIONS_NAME_MAX]; /* the id= of --netdev, only a name */
 
-	char socket[OPTIONS_PATH_MAX]; /* empty: not given */
+	char socket[OPTIONS_PATH_MAX];  /* empty: not given */
+	char control[OPTIONS_PATH_MAX]; /* likewise; "none" */
 	struct options_fds fd;
 	char name[64];
-	uint16_t mtu; /* bytes */
+	uint16_t mtu;                      /* bytes */
 	char lease_file[OPTIONS_FILE_MAX]; /* empty: none */
 	struct options_dhcp_hosts dhcp_hosts;
 	struct options_dhcp_options dhcp_options;

@@ -377,6 +377,26 @@ int services_new(struct services **ret, const struct services_config *config)
 	return 0;
 }
 
+const struct dhcpd *services_dhcpd(const struct services *s)
+{
+	return s->dhcpd;
+}
+
+const struct dhcpd6 *services_dhcpd6(const struct services *s)
+{
+	return s->v6 ? services_v6_dhcpd(s->v6) : NULL;
+}
+
+const struct dns_service *services_dns(const struct services *s)
+{
+	return s->dns;
+}
+
+const char *services_domain(void)
+{
+	return DOMAIN;
+}
+
 void services_close(struct services *s)
 {
 	if (!s)

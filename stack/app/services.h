@@ -37,6 +37,14 @@ void services_router_solicited(struct services *s, struct port *port, const stru
 void services_leave(struct services *s);
 /* The address that a name of the guests' domain stands for: of a lease, or a static one. */
 bool services_name_to_addr(struct services *s, const char *name, struct addr *ret);
+/* What shows itself at run time; NULL for one that is not served. */
+struct dhcpd;
+struct dhcpd6;
+struct dns_service;
+const struct dhcpd *services_dhcpd(const struct services *s);
+const struct dhcpd6 *services_dhcpd6(const struct services *s);
+const struct dns_service *services_dns(const struct services *s);
+const char *services_domain(void); /* of all names that are lwnat's own */
 /* Before nat_free(). The memory goes when libuv has closed the handles. NULL is fine. */
 void services_close(struct services *s);
 

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TEXT_MAX 1000 /* bytes before escaping; longer texts end in "..." */
@@ -14,6 +15,8 @@ static struct {
 	enum log_level level;
 	void (*sink)(void *ctx, enum log_level level, const char *line);
 	void *ctx;
+	struct log_line recent[LOG_RECENT_MAX]; /* line 'serial' is at serial % LOG_RECENT_MAX */
+	uint64_t serial;                        /* of the last line */
 } logger = {.level = LOG_LEVEL_INFO};
 
 static const char *const level_words[] = {
@@ -77,6 +80,42 @@ static void append(char text[TEXT_MAX], const char *what)
 	snprintf(text + len, TEXT_MAX - len, "%s", what);
 }
 
+static void remember(enum log_level level, const char *line, size_t len)
+{
+	struct log_line *kept = &logger.recent[++logger.serial % LOG_RECENT_MAX];
+	struct timespec now = {0};
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	kept->serial = logger.serial;
+	kept->unix_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	kept->level = level;
+	if (len >= sizeof(kept->text))
+		len = sizeof(kept->text) - 1;
+	memcpy(kept->text, line, len);
+	kept->text[len] = '\0';
+}
+
+bool log_recent(uint64_t serial, struct log_line *ret)
+{
+	uint64_t first = logger.serial >= LOG_RECENT_MAX ? logger.serial - LOG_RECENT_MAX + 1 : 1;
+
+	if (serial >= logger.serial)
+		return false;
+	serial = serial + 1 > first ? serial + 1 : first;
+	*ret = logger.recent[serial % LOG_RECENT_MAX];
+	return true;
+}
+
+enum log_level log_level_now(void)
+{
+	return logger.level;
+}
+
+const char *log_level_word(enum log_level level)
+{
+	return level_words[level];
+}
+
 __attribute__((format(printf, 3, 0))) static void emit(enum log_level level, int errnum,
 						       const char *format, va_list args)
 {
@@ -93,11 +132,17 @@ __attribute__((format(printf, 3, 0))) static void emit(enum log_level level, int
 	}
 
 	if (logger.sink) {
-		line[escape(line, text)] = '\0';
+		size_t n = escape(line, text);
+
+		line[n] = '\0';
+		remember(level, line, n);
 		logger.sink(logger.ctx, level, line);
 	} else {
 		size_t n = (size_t)snprintf(line, sizeof(line), "lwnat: %s: ", level_words[level]);
+		size_t prefix = n;
+
 		n += escape(line + n, text);
+		remember(level, line + prefix, n - prefix);
 		line[n++] = '\n';
 		/* One call, so that lines of several processes do not mix; a full stderr loses the
 		 * line rather than our time. */

@@ -1,0 +1,23 @@
+/* Captures. */
+#include "stack/app/control_api.h"
+
+static void not_built(struct api_call *call)
+{
+	api_error(call->x, 501, NULL, "this build cannot capture");
+}
+void api_get_captures(struct api_call *call)
+{
+	api_reply(call->x, 200, json_pack("{s:[]}", "captures"));
+}
+void api_get_pcap(struct api_call *call)
+{
+	not_built(call);
+}
+void api_post_pcap(struct api_call *call)
+{
+	not_built(call);
+}
+void api_delete_pcap(struct api_call *call)
+{
+	not_built(call);
+}

@@ -379,7 +379,7 @@ int services_new(struct services **ret, const struct services_config *config)
 
 const struct dhcpd *services_dhcpd(const struct services *s)
 {
-	return s->dhcpd;
+	return s->dhcp4 ? dhcp4_server(s->dhcp4) : NULL;
 }
 
 const struct dhcpd6 *services_dhcpd6(const struct services *s)

@@ -15,6 +15,48 @@ static const char *set_flag(void *field, const char *value)
 	return NULL;
 }
 
+static const char *set_text(void *field, const char *value)
+{
+	*(const char **)field = value;
+	return *value != '\0' ? NULL : "text";
+}
+
+/* No option means anything with 0. */
+static const char *set_number(void *field, const char *value)
+{
+	unsigned long number = strlen(value) < 10 ? strtoul(value, NULL, 10) : 0;
+
+	if (value[strspn(value, "0123456789")] != '\0' || number == 0)
+		return "number from 1 to 999999999";
+	*(unsigned *)field = (unsigned)number;
+	return NULL;
+}
+
+/* With K, M or G behind it, powers of 1024. */
+static const char *set_bytes(void *field, const char *value)
+{
+	static const char units[] = "KMG";
+	size_t digits = strspn(value, "0123456789");
+	uint64_t bytes = digits > 0 && digits < 15 ? strtoull(value, NULL, 10) : 0;
+	const char *unit = value[digits] != '\0' ? strchr(units, value[digits]) : NULL;
+
+	if (bytes == 0 || (value[digits] != '\0' && (!unit || value[digits + 1] != '\0')))
+		return "size in bytes, as 4096, 100K, 20M or 1G";
+	*(uint64_t *)field = unit ? bytes << (10 * (unit - units + 1)) : bytes;
+	return NULL;
+}
+
+/* Whole seconds or with a fraction, to milliseconds. */
+static const char *set_seconds(void *field, const char *value)
+{
+	double seconds = strlen(value) < 10 ? strtod(value, NULL) : 0;
+
+	if (value[strspn(value, "0123456789.")] != '\0' || seconds < 0.001 || seconds > 1000000)
+		return "number of seconds up to 1000000";
+	*(unsigned *)field = (unsigned)(seconds * 1000);
+	return NULL;
+}
+
 #define COMMAND(name, args, min, max, function, summary, text)                                     \
 	{name, args, min, max, function, summary, text},
 #define COMMAND_OPTION(commands, name, letter, field, type, arg, help)
@@ -236,8 +278,6 @@ static int take_argument(struct walk *w, bool *options_over)
 		return take_long(w, arg);
 	if (!*options_over && arg[0] == '-' && arg[1] != '\0')
 		return take_short(w, arg);
-	if (w->words_n + 1 >= sizeof(w->line->words) / sizeof(w->line->words[0]))
-		return fail(w, "too many arguments");
 	w->line->words[w->words_n++] = arg;
 	return 0;
 }
@@ -275,12 +315,13 @@ int command_line_parse(struct command_line *ret, int argc, char *argv[],
 	unsigned name_words;
 
 	memset(ret, 0, sizeof(*ret));
-	if (strcmp(argv[0], "run") == 0) {
+	ret->words = calloc((size_t)argc + 1, sizeof(*ret->words));
+	if (strcmp(argv[0], "run") == 0)
 		ret->options = calloc((size_t)argc + 2, sizeof(*ret->options));
-		if (!ret->options)
-			return fail(&w, "out of memory");
+	if (!ret->words || (strcmp(argv[0], "run") == 0 && !ret->options))
+		return fail(&w, "out of memory");
+	if (ret->options)
 		ret->options[ret->options_n++] = (char *)"lwnat";
-	}
 	while (w.at < argc && !ret->help) {
 		if (rest && (options_over || argv[w.at][0] != '-')) {
 			ret->args = argv + w.at;
@@ -300,6 +341,7 @@ int command_line_parse(struct command_line *ret, int argc, char *argv[],
 
 void command_line_fini(struct command_line *line)
 {
+	free(line->words);
 	free(line->options);
-	line->options = NULL;
+	line->words = line->options = NULL;
 }

@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #define COMMAND_REST UINT_MAX
-#define COMMAND_ARGS_MAX 16 /* words of a command that is not COMMAND_REST */
+#define COMMAND_MANY (UINT_MAX - 1)
 #define EXIT_USAGE 2
 
 struct command_line;
@@ -41,13 +41,17 @@ extern const unsigned command_options_n;
 
 struct command_line {
 	const struct command *command;
-	bool help, print;
+	bool help, print, json, once, cut, follow, check_host_key;
+	const char *name, *control; /* of the network; NULL: not given */
+	const char *sort, *level;   /* as given; NULL: not */
+	unsigned timeout_ms, interval_ms, number, snaplen, files; /* 0: not given */
+	uint64_t file_bytes;
 
 	/* Not of COMMAND_REST: the words, without options. Of COMMAND_REST: the first word and all
 	 * that follows it, ending with NULL. */
 	char *const *args;
 	unsigned args_n;
-	char *words[COMMAND_ARGS_MAX + 3 + 1];
+	char **words; /* all that are no options */
 
 	/* Of 'run': the options of a network among its own. options[0] is "lwnat"; ends with NULL.
 	 */

@@ -31,7 +31,9 @@ void commands_print(FILE *out, const char *first)
 void command_print_help(FILE *out, const struct command *c)
 {
 	fprintf(out, "Usage: lwnat %s [OPTION]... %s\n", c->name, c->args);
-	text_wrap(out, c->text);
+	text_wrap(out, c->summary);
+	if (*c->text != '\0')
+		text_wrap(out, c->text);
 	fputs("\nOptions:\n", out);
 	for (unsigned i = 0; i < command_options_n; i++) {
 		if (command_has_option(c, &command_options[i]))

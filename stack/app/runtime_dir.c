@@ -55,17 +55,35 @@ static bool xdg_is_usable(const char *xdg)
 	       st.st_uid == geteuid() && access(xdg, W_OK | X_OK) == 0;
 }
 
+static int dir_name(const struct runtime_place *place, char *dir, size_t dir_max)
+{
+	int n;
+
+	if (xdg_is_usable(place->xdg))
+		n = snprintf(dir, dir_max, "%s/lwnat", place->xdg);
+	else
+		n = snprintf(dir, dir_max, "%s/lwnat-%lu", place->tmp, (unsigned long)geteuid());
+	return n < 0 || (size_t)n >= dir_max ? -ENAMETOOLONG : n;
+}
+
+int runtime_dir_find(const struct runtime_place *place, char *dir, size_t dir_max,
+		     char error[RUNTIME_ERROR_MAX])
+{
+	int result = dir_name(place, dir, dir_max);
+
+	if (result < 0) {
+		snprintf(error, RUNTIME_ERROR_MAX, "the runtime directory's name is too long");
+		return result;
+	}
+	return check_dir(dir, error);
+}
+
 int runtime_socket_path(const struct runtime_place *place, const char *file, char *path,
 			size_t path_max, char error[RUNTIME_ERROR_MAX])
 {
 	char dir[PATH_MAX];
-	int n, result;
+	int n = dir_name(place, dir, sizeof(dir)), result;
 
-	if (xdg_is_usable(place->xdg))
-		n = snprintf(dir, sizeof(dir), "%s/lwnat", place->xdg);
-	else
-		n = snprintf(dir, sizeof(dir), "%s/lwnat-%lu", place->tmp,
-			     (unsigned long)geteuid());
 	if (n < 0 || (size_t)n + 1 + strlen(file) >= path_max) {
 		snprintf(error, RUNTIME_ERROR_MAX,
 			 "the runtime directory's name is too long for a socket; give --socket "

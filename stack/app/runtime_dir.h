@@ -13,5 +13,9 @@ struct runtime_place {
 };
 int runtime_socket_path(const struct runtime_place *place, const char *file, char *path,
 			size_t path_max, char error[RUNTIME_ERROR_MAX]);
+/* The directory's name, without making it. 0, -ENOENT where there is none, or another negative
+ * errno, and one line in 'error'. */
+int runtime_dir_find(const struct runtime_place *place, char *dir, size_t dir_max,
+		     char error[RUNTIME_ERROR_MAX]);
 
 #endif

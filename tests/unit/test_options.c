@@ -431,7 +431,6 @@ static const struct refusal word_refusals[] = {
     {"extra", "'extra': unexpected argument"},
     {"-", "'-': unexpected argument"},
     {"--|extra", "'extra': unexpected argument"},
-    {"run", "'run': unexpected argument: commands are not served yet by this version"},
     {"-redir|tcp:5555::22", "'-redir': unknown option: gone since QEMU 3.1: write '-redir "
 			    "tcp:5555::22' as --hostfwd tcp::5555-:22"},
     {"-net|user", "'-net': unknown option: write the network as --net ADDR/LEN, or QEMU's words as "

@@ -124,8 +124,9 @@ static int parse_head(struct answer *a)
 {
 	const char *line = a->bytes, *end = a->bytes + a->head_len;
 
-	if (sscanf(line, "HTTP/1.%*1[01] %3d", &a->status) != 1)
+	if (strncmp(line, "HTTP/1.", 7) != 0 || line[7] == '\0' || line[8] != ' ')
 		return -EPROTO;
+	a->status = (int)strtol(line + 9, NULL, 10);
 	a->body_len = -1;
 	while ((line = strstr(line, "\r\n")) != NULL && (line += 2) < end) {
 		if (strncasecmp(line, "Content-Length:", 15) == 0)

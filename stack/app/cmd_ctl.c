@@ -56,7 +56,7 @@ static void show_networks(const json_t *all)
 int cmd_networks(const struct command_line *line)
 {
 	struct client_networks networks;
-	json_t *all = json_array(), *status;
+	json_t *all = json_array(), *status = NULL;
 	struct command_line one = *line;
 	char error[CLIENT_ERROR_MAX];
 	struct client client;
@@ -100,7 +100,7 @@ int cmd_hostfwd_add(const struct command_line *line)
 {
 	struct client_request request = {.method = "POST", .target = "/v1/hostfwd"};
 	struct client client;
-	json_t *answer;
+	json_t *answer = NULL;
 	int status = client_open(&client, line);
 
 	for (unsigned i = 0; i < line->args_n && status == 0; i++) {
@@ -130,7 +130,7 @@ int cmd_hostfwd_remove(const struct command_line *line)
 {
 	struct client_request request = {.method = "DELETE", .timeout_ms = CLIENT_TIMEOUT_MS};
 	struct client client;
-	json_t *answer;
+	json_t *answer = NULL;
 	int status = client_open(&client, line);
 
 	for (unsigned i = 0; i < line->args_n && status == 0; i++) {
@@ -158,7 +158,7 @@ int cmd_log_level(const struct command_line *line)
 {
 	struct client_request request = {.method = "PUT", .target = "/v1/log"};
 	struct client client;
-	json_t *answer;
+	json_t *answer = NULL;
 	int status = client_open(&client, line);
 
 	if (status == 0 && line->args_n == 0)
@@ -217,7 +217,7 @@ int cmd_log(const struct command_line *line)
 	int status = client_open(&client, line);
 
 	while (status == 0) {
-		json_t *answer;
+		json_t *answer = NULL;
 		char target[128];
 
 		snprintf(target, sizeof(target), "/v1/log?lines=%u&level=%s&after=%lld",
@@ -263,7 +263,7 @@ static void show_dns(const json_t *dns)
 int cmd_dns(const struct command_line *line)
 {
 	struct client client;
-	json_t *answer;
+	json_t *answer = NULL;
 	int status = client_open(&client, line);
 
 	if (status == 0)

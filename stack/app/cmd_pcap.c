@@ -63,7 +63,7 @@ static void print_capture(const json_t *capture)
 static int call_and_print(const struct command_line *line, struct client_request *request)
 {
 	struct client client;
-	json_t *answer;
+	json_t *answer = NULL;
 	int status = client_open(&client, line);
 
 	request->timeout_ms = CLIENT_TIMEOUT_MS;
@@ -108,7 +108,7 @@ int cmd_pcap_stop(const struct command_line *line)
 int cmd_pcap_list(const struct command_line *line)
 {
 	struct client client;
-	json_t *answer, *capture;
+	json_t *answer = NULL, *capture;
 	size_t i;
 	int status = client_open(&client, line);
 
@@ -118,9 +118,10 @@ int cmd_pcap_list(const struct command_line *line)
 		return status;
 	if (line->json)
 		json_print(stdout, answer);
-	else
-		json_array_foreach(json_object_get(answer, "captures"), i, capture)
-		    print_capture(capture);
+	json_array_foreach(line->json ? NULL : json_object_get(answer, "captures"), i, capture)
+	{
+		print_capture(capture);
+	}
 	json_decref(answer);
 	return EXIT_SUCCESS;
 }

@@ -58,7 +58,7 @@ static const char *own_option(const struct command_line *line, const char *name)
 	for (int i = 1; i < line->options_n; i++) {
 		const char *arg = line->options[i];
 
-		if (strncmp(arg, "--", 2) != 0 || strncmp(arg + 2, name, len) != 0)
+		if (!arg || strncmp(arg, "--", 2) != 0 || strncmp(arg + 2, name, len) != 0)
 			continue;
 		if (arg[2 + len] == '=')
 			ret = arg + 2 + len + 1;

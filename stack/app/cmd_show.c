@@ -143,9 +143,13 @@ static void show_drops(FILE *out, const json_t *drops)
 	json_t *drop;
 	size_t i;
 
-	json_array_foreach(drops, i, drop) fprintf(
-	    out, "%-10s %lld: %s\n", i == 0 ? "drops" : "", (long long)json_count(drop, "packets"),
-	    json_text(drop, "meaning", json_text(drop, "reason", "-")));
+	json_array_foreach(drops, i, drop)
+	{
+		fprintf(out, "%-10s %lld: ", i == 0 ? "drops" : "",
+			(long long)json_count(drop, "packets"));
+		print_safe(out, json_text(drop, "meaning", json_text(drop, "reason", "-")));
+		fputc('\n', out);
+	}
 }
 
 static void show_status(FILE *out, const json_t *s)
@@ -180,7 +184,7 @@ static void show_status(FILE *out, const json_t *s)
 static int show_list(const struct client *client, const char *target, const char *name,
 		     void (*show)(FILE *, const json_t *, unsigned))
 {
-	json_t *answer;
+	json_t *answer = NULL;
 	int status = client_get(client, target, &answer);
 
 	if (status != 0)
@@ -196,7 +200,7 @@ static int show_list(const struct client *client, const char *target, const char
 int cmd_status(const struct command_line *line)
 {
 	struct client client;
-	json_t *answer;
+	json_t *answer = NULL;
 	int status = client_open(&client, line);
 
 	if (status == 0)
@@ -224,7 +228,7 @@ static int list(const struct command_line *line, char *target, const char *name,
 		void (*show)(FILE *, const json_t *, unsigned))
 {
 	struct client client;
-	json_t *answer;
+	json_t *answer = NULL;
 	int status = client_open(&client, line);
 
 	if (status == 0)

@@ -201,7 +201,7 @@ static int watch(const struct command_line *line, const struct client *client,
 	int interval_ms = line->interval_ms ? (int)line->interval_ms : INTERVAL_MS;
 	struct sample before = {0}, now;
 	enum screen_event event = SCREEN_TIMEOUT;
-	int status;
+	int status = 0;
 
 	/* Rates need two looks. */
 	for (bool first = true; event != SCREEN_QUIT && !ferror(stdout); first = false) {

@@ -51,7 +51,7 @@ int cmd_why(const struct command_line *line)
 {
 	char *target = client_target("/v1/why", "guest", line->args_n ? line->args[0] : NULL);
 	struct client client;
-	json_t *answer;
+	json_t *answer = NULL;
 	int status = client_open(&client, line);
 
 	if (status == 0)
@@ -101,7 +101,7 @@ int cmd_ping(const struct command_line *line)
 		struct client_request request = {.method = "GET",
 						 .target = target,
 						 .timeout_ms = (int)timeout_ms + CLIENT_TIMEOUT_MS};
-		json_t *answer;
+		json_t *answer = NULL;
 
 		if (i > 0)
 			nanosleep(&pause, NULL);

@@ -104,7 +104,7 @@ static int add_scalar(struct json_walk *w, const char *name, const json_t *value
 	if (w->ret) {
 		struct run_word *word = &w->ret->word[w->ret->n++];
 
-		word->name = strcpy(w->ret->text + w->text_len, name);
+		word->name = memcpy(w->ret->text + w->text_len, name, strlen(name) + 1);
 		word->value = word->name + strlen(name) + 1;
 		scalar_text(value, word->value, (size_t)len + 1);
 	}

@@ -97,7 +97,8 @@ static void print_row(const struct table *t, FILE *out, const char *const cells[
 
 void table_print(struct table *t, FILE *out, unsigned width)
 {
-	unsigned widths[TABLE_COLUMNS_MAX + 1] = {0}, n = t->columns_n;
+	unsigned widths[TABLE_COLUMNS_MAX + 1] = {0};
+	unsigned n = t->columns_n > 0 ? t->columns_n : 1;
 	const char *headings[TABLE_COLUMNS_MAX] = {NULL};
 
 	widths[n] = width;

@@ -122,6 +122,7 @@ make_root() { # ROOT
 	cp "$out/nettool" "$root/bin/nettool"
 	copy_with_libraries dropbear /sbin "$root"
 	copy_with_libraries dropbearkey /sbin "$root"
+	copy_with_libraries scp /bin "$root"
 	cp "$out"/kernel/*.ko "$root/modules/"
 	cp "$here/inside/init" "$root/init"
 	cp "$here/inside/lib.sh" "$root/guest/lib.sh"
@@ -145,7 +146,7 @@ make_initramfs() {
 # What the image is made of, in one line each.
 inputs() {
 	(cd "$here" && sha256sum mkguest.sh nettool.c inside/init inside/lib.sh inside/udhcpc.script)
-	sha256sum "$(command -v busybox)" "$(command -v dropbear)" "$out"/kernel/*.ko "$out/kernel/vmlinuz"
+	sha256sum "$(command -v busybox)" "$(command -v dropbear)" "$(command -v scp)" "$out"/kernel/*.ko "$out/kernel/vmlinuz"
 	echo "kernel ${GUEST_KERNEL:-}"
 }
 
@@ -153,6 +154,7 @@ PATH=$PATH:/usr/sbin:/sbin
 need busybox busybox-static
 need dropbear dropbear-bin
 need dropbearkey dropbear-bin
+need scp openssh-client
 need cpio cpio
 case $(ldd "$(command -v busybox)" 2>&1) in
 *'not a dynamic'*) ;;

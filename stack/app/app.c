@@ -6,8 +6,11 @@
 #include "stack/app/forwards.h"
 #include "stack/app/guests.h"
 #include "stack/app/network.h"
+#include "stack/app/notify.h"
 #include "stack/app/ready.h"
 #include "stack/app/services.h"
+#include "stack/app/signals.h"
+#include "stack/app/status_log.h"
 #include "stack/base/log.h"
 #include "stack/link/lan.h"
 #include "stack/nat/nat.h"
@@ -22,14 +25,12 @@
 #include <unistd.h>
 #include <uv.h>
 
-static const int end_signals[] = {SIGINT, SIGTERM, SIGHUP};
-#define END_SIGNALS (sizeof(end_signals) / sizeof(end_signals[0]))
-
 struct app {
 	struct network net;
 	uv_loop_t loop;
 	uv_timer_t timer; /* the NAT's; runs only while it has something pending */
-	uv_signal_t signals[END_SIGNALS];
+	struct signals signals;
+	struct notify_watchdog watchdog;
 	uint64_t timer_due_ms; /* UINT64_MAX: not armed */
 	unsigned ports_n;
 	bool ends_with_last_port;
@@ -78,10 +79,9 @@ static void on_timer(uv_timer_t *timer)
 	turn(a);
 }
 
-static void on_end_signal(uv_signal_t *signal, int number)
+static void on_status(void *ctx)
 {
-	log_debug("ending: signal %d", number);
-	uv_stop(signal->loop);
+	status_log(&((struct app *)ctx)->net);
 }
 
 /* ---- what the parts tell each other ---- */
@@ -107,7 +107,7 @@ static void on_attached(void *ctx, struct port *port)
 {
 	struct app *a = ctx;
 
-	a->ports_n++;
+	notify_guests(++a->ports_n);
 	if (nat_port_add(a->net.nat, port) < 0)
 		log_warn("%s: no memory for its flows", port->name);
 	services_port_add(a->net.services, port);
@@ -118,7 +118,7 @@ static void on_gone(void *ctx, struct port *port)
 {
 	struct app *a = ctx;
 
-	a->ports_n--;
+	notify_guests(--a->ports_n);
 	guests_port_remove(a->net.guests, port);
 	services_port_remove(a->net.services, port);
 	nat_port_remove(a->net.nat, port);
@@ -163,13 +163,6 @@ static bool ping_is_forbidden(void)
 	return fd < 0 && (err == EACCES || err == EPERM);
 }
 
-static bool is_ignored(int number)
-{
-	struct sigaction action;
-
-	return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
-}
-
 static int init_loop(struct app *a)
 {
 	int result = uv_loop_init(&a->loop);
@@ -179,12 +172,10 @@ static int init_loop(struct app *a)
 	a->timer_due_ms = UINT64_MAX;
 	a->timer.data = a;
 	uv_timer_init(&a->loop, &a->timer);
-	for (size_t i = 0; i < END_SIGNALS; i++) {
-		uv_signal_init(&a->loop, &a->signals[i]);
-		if (end_signals[i] != SIGTERM && is_ignored(end_signals[i]))
-			continue; /* nohup, or a shell's background job */
-		uv_signal_start(&a->signals[i], on_end_signal, end_signals[i]);
-	}
+	a->signals.status = on_status;
+	a->signals.ctx = a;
+	signals_init(&a->signals, &a->loop);
+	notify_watchdog_init(&a->watchdog, &a->loop);
 	return 0;
 }
 
@@ -223,8 +214,8 @@ static void take_down(struct app *a)
 	nat_free(a->net.nat);
 	host_close(a->net.host);
 	uv_close((uv_handle_t *)&a->timer, NULL);
-	for (size_t i = 0; i < END_SIGNALS; i++)
-		uv_close((uv_handle_t *)&a->signals[i], NULL);
+	signals_close(&a->signals);
+	notify_watchdog_close(&a->watchdog);
 	uv_run(&a->loop, UV_RUN_DEFAULT);
 	lan_free(a->net.lan);
 	guests_free(a->net.guests);
@@ -245,13 +236,40 @@ static void tell(const struct network *net)
 	ready_tell(net->options->ready_fd, net->forwards);
 }
 
+static int open_log(const struct options *o)
+{
+	int result = log_open(o->log_file[0] ? o->log_file : NULL, o->log_json);
+
+	if (result < 0)
+		log_err_errno(result, "--log-file: '%s'", o->log_file);
+	return result;
+}
+
+/* Before anything is opened. */
+static int prepare(const struct options *o, struct activation *ret)
+{
+	char error[ACTIVATION_ERROR_MAX];
+	int result;
+
+	log_set_level(o->log_level);
+	result = open_log(o);
+	if (result < 0)
+		return result;
+	result = activation_take(ret, error);
+	if (result < 0) {
+		log_err("%s", error);
+		return result;
+	}
+	return app_keep_fds(o);
+}
+
 int app_run(const struct options *options)
 {
+	struct activation activation;
 	struct app *a;
 	int result;
 
-	log_set_level(options->log_level);
-	result = app_keep_fds(options);
+	result = prepare(options, &activation);
 	if (result < 0)
 		return result;
 	a = calloc(1, sizeof(*a));
@@ -261,14 +279,17 @@ int app_run(const struct options *options)
 		return -ENOMEM;
 	}
 	a->net.options = options;
+	a->net.activation = activation;
 	/* Known before guests are adopted: one may be gone again by then. */
-	a->ends_with_last_port = options->fd.n > 0 && !options->socket[0];
+	a->ends_with_last_port =
+	    options->fd.n > 0 && !options->socket[0] && activation.guests_fd < 0;
 	result = build(a);
 	if (result == 0)
 		result = app_open(&a->net);
 	if (result == 0) {
 		tell(&a->net);
 		uv_run(&a->loop, UV_RUN_DEFAULT);
+		notify_stopping();
 	}
 	take_down(a);
 	free(a);

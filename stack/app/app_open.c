@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 /* NAME.SUFFIX in the runtime directory. 0, or a negative errno and one line in 'error'. */
 static int runtime_path(const struct network *net, const char *suffix, char path[OPTIONS_PATH_MAX],
@@ -22,11 +24,38 @@ static int runtime_path(const struct network *net, const char *suffix, char path
 	return runtime_socket_path(&place, file, path, OPTIONS_PATH_MAX, error);
 }
 
+/* Of a socket that was bound by somebody else. */
+static void path_of(int fd, char path[OPTIONS_PATH_MAX])
+{
+	struct sockaddr_un name = {0};
+	socklen_t len = sizeof(name);
+
+	if (getsockname(fd, (struct sockaddr *)&name, &len) == 0)
+		memcpy(
+		    path, name.sun_path,
+		    strnlen(name.sun_path, OPTIONS_PATH_MAX - 1)); /* an abstract one stays empty */
+}
+
+static int listen_activated(struct network *net)
+{
+	int result = stream_uv_listen_fd(net->stream, net->activation.guests_fd);
+
+	if (result < 0)
+		log_err_errno(result, "socket activation");
+	else
+		net->activation.guests_fd = -1;
+	return result;
+}
+
 static int find_socket_path(struct network *net)
 {
 	char error[RUNTIME_ERROR_MAX];
 	int result;
 
+	if (net->activation.guests_fd >= 0) {
+		path_of(net->activation.guests_fd, net->socket_path);
+		return 0;
+	}
 	if (net->options->socket[0]) {
 		memcpy(net->socket_path, net->options->socket, sizeof(net->socket_path));
 		return 0;
@@ -73,6 +102,20 @@ static int listen_for_control(struct network *net, char error[RUNTIME_ERROR_MAX]
 	return 0;
 }
 
+static int adopt_control(struct network *net)
+{
+	int result = control_new(&net->control, net);
+
+	path_of(net->activation.control_fd, net->control_path);
+	if (result == 0)
+		result = control_adopt(net->control, net->activation.control_fd);
+	if (result < 0)
+		log_err_errno(result, "socket activation: control");
+	else
+		net->activation.control_fd = -1;
+	return result;
+}
+
 /* A network of inherited guests needs no place in the file system: it goes on without a control
  * socket, unless that was asked for. */
 static int open_control(struct network *net)
@@ -82,6 +125,8 @@ static int open_control(struct network *net)
 	char error[RUNTIME_ERROR_MAX];
 	int result;
 
+	if (net->activation.control_fd >= 0)
+		return adopt_control(net);
 	if (strcmp(o->control, "none") == 0)
 		return 0;
 	result = listen_for_control(net, error);
@@ -183,7 +228,9 @@ int app_open(struct network *net)
 	result = open_forwards(net);
 	if (result < 0)
 		return result;
-	if (net->socket_path[0])
+	if (net->activation.guests_fd >= 0)
+		result = listen_activated(net);
+	else if (net->socket_path[0])
 		result = listen_for_guests(net);
 	if (result == 0)
 		result = open_control(net);

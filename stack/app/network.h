@@ -3,6 +3,7 @@
 #ifndef LWNAT_APP_NETWORK_H
 #define LWNAT_APP_NETWORK_H
 
+#include "stack/app/activation.h"
 #include "stack/app/options.h"
 #include "stack/base/addr.h"
 #include "stack/base/rng.h"
@@ -38,6 +39,8 @@ struct network {
 	struct stream_uv *stream;
 	struct forwards *forwards;
 	struct control *control;
+
+	struct activation activation; /* sockets given by the service manager */
 
 	char socket_path[OPTIONS_PATH_MAX];  /* guests' way in; empty: nothing is listened on */
 	char control_path[OPTIONS_PATH_MAX]; /* empty: no control socket */

@@ -81,6 +81,8 @@ struct options {
 	bool no_host_loopback;
 	int ready_fd; /* -1: none */
 	enum log_level log_level;
+	char log_file[4096]; /* empty: standard error */
+	bool log_json;
 };
 
 struct options_error {

@@ -1,4 +1,5 @@
-/* One line per event, on stderr: "lwnat: LEVEL: text". The one permitted global. */
+/* One line per event: "lwnat: LEVEL: text" on stderr, or where log_open() says. The one permitted
+ * global. */
 #ifndef LWNAT_BASE_LOG_H
 #define LWNAT_BASE_LOG_H
 
@@ -11,6 +12,15 @@ void log_set_level(enum log_level level);
 bool log_wants(enum log_level level);
 /* 0, or -EINVAL for a word that is not error, warn, info, debug. */
 int log_level_parse(const char *word, enum log_level *ret);
+/* From here on lines go to the file at 'path' (NULL: standard error), as JSON objects or as text;
+ * text has the time in front in a file, and the journal's "<N>" when standard error is the journal
+ * ($JOURNAL_STREAM). A file is made with mode 0600 and only ever appended to. 0 or -errno, and then
+ * standard error stays. */
+int log_open(const char *path, bool json);
+bool log_has_file(void);
+/* Opens the file by its name again, for whoever has moved it away. 0, or -errno with the old one
+ * still in use. */
+int log_reopen(void);
 /* Tests take the lines instead of stderr; NULL gives stderr back. The line is the text alone: no
  * "lwnat: LEVEL: ", no newline. */
 void log_set_sink(void (*sink)(void *ctx, enum log_level level, const char *line), void *ctx);
@@ -20,7 +30,9 @@ void log_err(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* The same, with ": strerror(errnum)" at the end; 'errnum' may be negative. */
+/* Said at every level, as info: the answer to somebody's question. */
+void log_asked(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* As the first two, with ": strerror(errnum)" at the end; 'errnum' may be negative. */
 void log_err_errno(int errnum, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void log_warn_errno(int errnum, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -51,6 +51,7 @@ struct stream_uv {
 
 	uv_poll_t listener;
 	int listen_fd; /* -1: none */
+	bool path_is_ours;
 	struct stream_path path;
 	bool accept_paused;
 	uv_timer_t retry;
@@ -462,6 +463,20 @@ int stream_uv_adopt(struct stream_uv *s, int fd)
 	return attach(s, fd);
 }
 
+int stream_uv_listen_fd(struct stream_uv *s, int fd)
+{
+	if (s->listen_fd >= 0)
+		return -EALREADY;
+	int err = uv_poll_init(s->loop, &s->listener, fd);
+	if (err)
+		return err;
+	s->listen_fd = fd;
+	s->listener.data = s;
+	s->handles++;
+	uv_poll_start(&s->listener, UV_READABLE, on_listener);
+	return 0;
+}
+
 int stream_uv_listen(struct stream_uv *s, const char *path)
 {
 	if (s->listen_fd >= 0)
@@ -469,16 +484,13 @@ int stream_uv_listen(struct stream_uv *s, const char *path)
 	int fd, err = stream_path_listen(path, &s->path, &fd);
 	if (err)
 		return err;
-	err = uv_poll_init(s->loop, &s->listener, fd);
+	err = stream_uv_listen_fd(s, fd);
 	if (err) {
 		stream_path_remove(&s->path);
 		close(fd);
 		return err;
 	}
-	s->listen_fd = fd;
-	s->listener.data = s;
-	s->handles++;
-	uv_poll_start(&s->listener, UV_READABLE, on_listener);
+	s->path_is_ours = true;
 	return 0;
 }
 
@@ -513,7 +525,8 @@ void stream_uv_close(struct stream_uv *s)
 	while (s->ports)
 		port_drop(s->ports, 0, "closed");
 	if (s->listen_fd >= 0) {
-		stream_path_remove(&s->path);
+		if (s->path_is_ours)
+			stream_path_remove(&s->path);
 		uv_close((uv_handle_t *)&s->listener, on_closed);
 		close(s->listen_fd);
 	}

@@ -28,6 +28,9 @@ int stream_uv_new(struct stream_uv **ret, uv_loop_t *loop, struct lan *lan,
  * -EADDRINUSE when one does; -EEXIST when the path is something else than a socket; else the errno
  * of bind(), listen(). The file is created 0600. */
 int stream_uv_listen(struct stream_uv *s, const char *path);
+/* Listens on a socket that somebody else has bound and listens on: takes the descriptor over unless
+ * this fails; its file stays. */
+int stream_uv_listen_fd(struct stream_uv *s, int fd);
 /* Serves an already connected stream socket; takes the descriptor over, unless this fails. The
  * attached event comes before the return. -ENOTSOCK when it is no stream socket, -ENOTCONN, -ENOSPC
  * when the lan has no room, or another negative errno. */

@@ -89,7 +89,6 @@ START_TEST(test_bad_usage_is_one_line_and_status_2)
 	    {"--hostfwd|tcp::2222-:22|--hostfwd|tcp::2222-:23", "--hostfwd: "},
 	    {"--netdev|user,net=10.0.2.0/32", "--netdev: net='10.0.2.0/32': prefix must be 8-30"},
 	    {"--netdev|user,hostfwd=tcp::22-:0", "--netdev: hostfwd: guest port '0'"},
-	    {"--netdev|user,tftp=/srv", "--netdev: tftp= is not served yet by this version"},
 	    {"--netdev|tap", "--netdev: 'tap': only user networks are served"},
 	    {"--guestfwd|tcp:1.2.3.4:5-cmd:x", "--guestfwd: is not served yet by this version"},
 	    {"--ipv4|off|--ipv6|off", "--ipv4: 'off': IPv4 and IPv6 are both off"},

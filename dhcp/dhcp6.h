@@ -38,6 +38,8 @@ struct dhcpd6_config {
 	struct addr pool_first; /* the pool runs from here on, then from the net's start */
 	struct mac mac;         /* the gateway's, for the server's DUID: the same after a restart */
 	uint32_t lease_s;       /* valid lifetime; preferred is the same */
+	const struct addr *reserved; /* not given away either, 'reserved_n' of them */
+	unsigned reserved_n;
 	const char *const *search; /* option 24, 'search_n' names */
 	unsigned search_n;
 	const char *domain;          /* what a host name stands under, NULL: none */

@@ -506,23 +506,16 @@ void lease6_table_tick(struct lease6_table *table, uint64_t now_ms)
 
 /* ---- the table */
 
-/* Marks what may never be given out; returns how many addresses are left. */
-static uint32_t reserve(struct lease6_table *table, const struct dhcpd6_config *config)
+/* Marks an address that may never be given out; how many that takes away. */
+static uint32_t reserve(struct lease6_table *table, const struct addr *addr)
 {
-	const struct addr *addrs[] = {&config->server, &config->dns};
-	uint32_t left = table->hosts_n;
+	uint32_t position =
+	    subnet_contains(&table->net, addr) ? position_of_addr(table, addr) : NO_POSITION;
 
-	for (unsigned i = 0; i < 2; i++) {
-		uint32_t position = subnet_contains(&table->net, addrs[i])
-					? position_of_addr(table, addrs[i])
-					: NO_POSITION;
-
-		if (position == NO_POSITION || is_taken(table, position))
-			continue;
-		position_take(table, position);
-		left--;
-	}
-	return left;
+	if (position == NO_POSITION || is_taken(table, position))
+		return 0;
+	position_take(table, position);
+	return 1;
 }
 
 static int allocate(struct lease6_table *table)
@@ -558,7 +551,9 @@ static int set_up(struct lease6_table *table, const struct dhcpd6_config *config
 	table->taken = calloc((table->hosts_n + WORD_BITS - 1) / WORD_BITS, sizeof(*table->taken));
 	if (!table->taken)
 		return -ENOMEM;
-	addrs_n = reserve(table, config);
+	addrs_n = table->hosts_n - reserve(table, &config->server) - reserve(table, &config->dns);
+	for (unsigned i = 0; i < config->reserved_n; i++)
+		addrs_n -= reserve(table, &config->reserved[i]);
 	if (addrs_n == 0)
 		return -EINVAL;
 	table->leases_n = config->leases_max < addrs_n ? config->leases_max : addrs_n;

@@ -14,7 +14,7 @@
 
 struct dhcpd6 {
 	struct lease6_table *leases;
-	struct dhcpd6_config config; /* 'search' and 'domain' are not kept */
+	struct dhcpd6_config config; /* what it points to is not kept */
 	struct dhcpd6_counters counters;
 	uint64_t changes;
 	uint8_t duid[DHCPD6_OWN_DUID_LEN];

@@ -59,6 +59,7 @@ int dhcpd6_new(struct dhcpd6 **ret, const struct dhcpd6_config *config)
 		return -ENOMEM;
 	server->config = *config;
 	server->config.search = NULL;
+	server->config.reserved = NULL;
 	server->config.domain = NULL;
 	set_duid(server);
 	result = set_texts(server, config);

@@ -312,6 +312,8 @@ static int new_dhcpd(struct services_v6 *s)
 	    .search = c->search,
 	    .search_n = c->search_n,
 	    .domain = c->domain,
+	    .reserved = c->reserved,
+	    .reserved_n = c->reserved_n,
 	    .leases_max = LEASES_MAX,
 	    .per_port_max = PER_PORT_MAX,
 	    .hash_key = {{rng_u64(c->rng), rng_u64(c->rng)}}, /* no guest can choose collisions */
@@ -354,6 +356,7 @@ int services_v6_new(struct services_v6 **ret, const struct services_v6_config *c
 	uv_timer_init(config->loop, &s->timer);
 	result = build(s);
 	s->config.search = NULL;
+	s->config.reserved = NULL;
 	if (result < 0) {
 		services_v6_close(s);
 		return result;

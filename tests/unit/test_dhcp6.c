@@ -281,6 +281,24 @@ START_TEST(test_an_address_that_somebody_set_by_hand_is_passed_over)
 }
 END_TEST
 
+START_TEST(test_reserved_addresses_are_not_given_away)
+{
+	struct addr reserved[] = {dhcp6_addr("fec0::15"), dhcp6_addr("fec0::16"), addr_v4(1),
+				  dhcp6_addr("fec0::15")};
+	struct dhcpd6_config config;
+	struct addr addr;
+
+	memset(&bed, 0, sizeof(bed));
+	config = dhcp6_bed_config(&bed);
+	config.reserved = reserved;
+	config.reserved_n = 4;
+	dhcp6_bed_open(&bed, &config);
+	addr = dhcp6_bed_boot(&bed, 1);
+	expect_addr(&addr, "fec0::17");
+	dhcp6_bed_close(&bed);
+}
+END_TEST
+
 START_TEST(test_nothing_is_given_back_by_those_who_do_not_have_it)
 {
 	dhcp6_bed_open(&bed, NULL);
@@ -463,6 +481,7 @@ int main(void)
 	    test_a_foreign_address_is_taken_from_the_one_who_renews_it,
 	    test_confirm_says_whether_the_link_is_the_right_one, test_a_declined_address_rests,
 	    test_an_address_that_somebody_set_by_hand_is_passed_over,
+	    test_reserved_addresses_are_not_given_away,
 	    test_nothing_is_given_back_by_those_who_do_not_have_it,
 	    test_a_full_table_takes_what_is_missed_least, test_one_port_cannot_take_everything,
 	    test_stale_offers_of_a_port_make_room_for_its_next_client,

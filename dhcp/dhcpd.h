@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define DHCPD_RESERVED_MAX 72
 #define DHCPD_HOSTNAME_MAX 64 /* bytes with NUL: one DNS label (RFC 1035) */
 
 struct dhcpd_route { /* option 121, RFC 3442 */
@@ -52,6 +53,8 @@ struct dhcpd_config {
 	struct subnet net;  /* IPv4, prefix 8-30 */
 	struct addr server; /* the gateway: server identifier, and router unless 'no_router' */
 	struct addr dns;
+	const struct addr *reserved; /* never given out either: those of services */
+	unsigned reserved_n;         /* at most DHCPD_RESERVED_MAX */
 	struct addr
 	    pool_first; /* dhcpstart; the pool runs from here to the last host of the net, then from
 			   the net's first host up to here, without server and dns */

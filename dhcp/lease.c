@@ -493,7 +493,7 @@ int lease_restore(struct lease_table *table, const struct dhcpd_lease *lease, ui
 static uint32_t reserve(struct lease_table *table)
 {
 	uint32_t left = table->config.hosts_n;
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < LEASE_RESERVED_MAX; i++) {
 		uint32_t host = table->config.reserved[i];
 		uint32_t position = lease_pool_position(&table->pool, table->config.net + host);
 		if (position == LEASE_POOL_NONE)

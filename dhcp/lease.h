@@ -49,11 +49,13 @@ struct lease {
 	struct lease **hash_link[LEASE_INDEXES]; /* what points here; NULL: not in this index */
 };
 
+#define LEASE_RESERVED_MAX (DHCPD_RESERVED_MAX + 2)
+
 struct lease_table_config {
-	uint32_t net;         /* host order, host bits clear */
-	uint32_t hosts_n;     /* usable host numbers are 1..hosts_n */
-	uint32_t first;       /* host number that is given out first, 1..hosts_n */
-	uint32_t reserved[2]; /* host numbers never given out; 0: none */
+	uint32_t net;                          /* host order, host bits clear */
+	uint32_t hosts_n;                      /* usable host numbers are 1..hosts_n */
+	uint32_t first;                        /* host number that is given out first, 1..hosts_n */
+	uint32_t reserved[LEASE_RESERVED_MAX]; /* host numbers never given out; 0: none */
 	uint32_t leases_max;
 	uint32_t lease_s;                                    /* UINT32_MAX: for ever */
 	bool (*is_seen)(void *ctx, const struct addr *addr); /* as in struct dhcpd_config */

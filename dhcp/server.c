@@ -423,7 +423,7 @@ static bool config_is_sane(const struct dhcpd_config *config)
 	return addr_is_v4(&net->addr) && net->prefix_len >= PREFIX_MIN &&
 	       net->prefix_len <= PREFIX_MAX && is_host_of(net, &config->server) &&
 	       is_host_of(net, &config->pool_first) && config->lease_s > 0 &&
-	       config->leases_max > 0;
+	       config->reserved_n <= DHCPD_RESERVED_MAX && config->leases_max > 0;
 }
 
 /* RFC 2131 section 2: siaddr is the server of the next boot step. */
@@ -466,6 +466,10 @@ static int setup(struct dhcpd *server, const struct dhcpd_config *config)
 	    .hash_key = config->hash_key};
 	if (subnet_contains(&config->net, &config->dns))
 		leases.reserved[1] = subnet_index(&config->net, &config->dns);
+	for (unsigned i = 0; i < config->reserved_n; i++) {
+		if (subnet_contains(&config->net, &config->reserved[i]))
+			leases.reserved[2 + i] = subnet_index(&config->net, &config->reserved[i]);
+	}
 
 	server->net = config->net;
 	server->server = addr_to_v4(&config->server);

@@ -4,6 +4,7 @@
 #include "stack/app/app_build.h"
 #include "stack/app/control.h"
 #include "stack/app/forwards.h"
+#include "stack/app/guestfwds.h"
 #include "stack/app/guests.h"
 #include "stack/app/network.h"
 #include "stack/app/notify.h"
@@ -146,9 +147,23 @@ static void on_host_event(void *ctx, uint64_t token, unsigned events)
 	nat_host_event(a->net.nat, token, events);
 }
 
-static int on_service(void *ctx, unsigned service, int fd, const struct endpoint *guest)
+static int on_service(void *ctx, const struct host_service_request *request, int fd)
 {
-	return services_accept(((struct app *)ctx)->net.services, service, fd, guest);
+	struct network *net = &((struct app *)ctx)->net;
+
+	if (guestfwds_has(net->guestfwds, request->service))
+		return guestfwds_accept(net->guestfwds, request, fd);
+	return services_accept(net->services, request->service, fd, &request->guest);
+}
+
+static void on_service_target(void *ctx, unsigned service, struct host_target *ret)
+{
+	guestfwds_target(((struct app *)ctx)->net.guestfwds, service, ret);
+}
+
+static void on_service_closed(void *ctx, uint64_t token)
+{
+	guestfwds_closed(((struct app *)ctx)->net.guestfwds, token);
 }
 
 /* ---- life ---- */
@@ -182,7 +197,12 @@ static int init_loop(struct app *a)
 static int build(struct app *a)
 {
 	struct app_hooks hooks = {
-	    .host = {.event = on_host_event, .turn_end = turn, .service = on_service, .ctx = a},
+	    .host = {.event = on_host_event,
+		     .turn_end = turn,
+		     .service = on_service,
+		     .service_target = on_service_target,
+		     .service_closed = on_service_closed,
+		     .ctx = a},
 	    .stream = {.attached = on_attached,
 		       .gone = on_gone,
 		       .batch_end = on_batch_end,
@@ -212,11 +232,13 @@ static void take_down(struct app *a)
 	forwards_close(a->net.forwards);
 	services_close(a->net.services);
 	nat_free(a->net.nat);
+	guestfwds_close(a->net.guestfwds);
 	host_close(a->net.host);
 	uv_close((uv_handle_t *)&a->timer, NULL);
 	signals_close(&a->signals);
 	notify_watchdog_close(&a->watchdog);
 	uv_run(&a->loop, UV_RUN_DEFAULT);
+	guestfwds_free(a->net.guestfwds);
 	lan_free(a->net.lan);
 	guests_free(a->net.guests);
 	uv_loop_close(&a->loop);

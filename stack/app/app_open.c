@@ -2,6 +2,7 @@
 
 #include "stack/app/control.h"
 #include "stack/app/forwards.h"
+#include "stack/app/guestfwds.h"
 #include "stack/app/runtime_dir.h"
 #include "stack/base/log.h"
 
@@ -218,11 +219,23 @@ static int open_forwards(struct network *net)
 	return 0;
 }
 
+static int open_guestfwds(struct network *net)
+{
+	char error[GUESTFWDS_ERROR_MAX];
+	int result = guestfwds_open(&net->guestfwds, net->options, net->loop, net->nat, error);
+
+	if (result < 0)
+		log_err("%s", error);
+	return result;
+}
+
 int app_open(struct network *net)
 {
 	int result;
 
 	result = find_socket_path(net);
+	if (result == 0)
+		result = open_guestfwds(net);
 	if (result < 0)
 		return result;
 	result = open_forwards(net);

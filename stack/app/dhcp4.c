@@ -43,6 +43,7 @@ struct drafts {
 	struct dhcpd_host hosts[OPTIONS_DHCP_HOSTS_MAX];
 	struct dhcpd_free_option options[OPTIONS_DHCP_OPTIONS_MAX];
 	struct dhcpd_boot boots[OPTIONS_DHCP_BOOTS_MAX];
+	struct addr reserved[OPTIONS_SERVICE_ADDRS_MAX];
 };
 
 static void set_hosts(struct dhcpd_config *config, struct drafts *drafts, const struct options *o)
@@ -130,6 +131,8 @@ static int new_server(struct dhcp4 *dhcp)
 
 	if (!drafts)
 		return -ENOMEM;
+	config.reserved = drafts->reserved;
+	config.reserved_n = options_service_addrs(o, drafts->reserved);
 	/* Boot loaders look for the files' server there, boot file or not. */
 	if (dhcp->config.boot)
 		config.next_server = o->host;

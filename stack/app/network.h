@@ -14,6 +14,7 @@
 struct capture;
 struct control;
 struct forwards;
+struct guestfwds;
 struct guests;
 struct host;
 struct lan;
@@ -38,6 +39,7 @@ struct network {
 	struct capture *capture;
 	struct stream_uv *stream;
 	struct forwards *forwards;
+	struct guestfwds *guestfwds;
 	struct control *control;
 
 	struct activation activation; /* sockets given by the service manager */

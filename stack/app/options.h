@@ -3,6 +3,7 @@
 #ifndef LWNAT_APP_OPTIONS_H
 #define LWNAT_APP_OPTIONS_H
 
+#include "hostfwd/guestfwd.h"
 #include "hostfwd/hostfwd.h"
 #include "stack/app/options_services.h"
 #include "stack/base/addr.h"
@@ -17,6 +18,8 @@
 #define OPTIONS_PATH_MAX 108 /* bytes of a UNIX socket's path, with NUL (unix(7)) */
 #define OPTIONS_SEARCH_MAX 16
 #define OPTIONS_FORWARDS_MAX 512
+#define OPTIONS_GUESTFWDS_MAX 64
+#define OPTIONS_SHARE_MAX 512 /* bytes of a folder's path, with NUL */
 #define OPTIONS_FDS_MAX 64
 #define OPTIONS_UPSTREAMS_MAX 8
 #define OPTIONS_ERROR_MAX 512 /* bytes of an error line, with NUL */
@@ -30,6 +33,11 @@ struct options_names {
 
 struct options_forwards {
 	struct hostfwd_rule rule[OPTIONS_FORWARDS_MAX]; /* guest_addr always filled in */
+	unsigned n;
+};
+
+struct options_guestfwds {
+	struct guestfwd_rule rule[OPTIONS_GUESTFWDS_MAX]; /* addr always filled in */
 	unsigned n;
 };
 
@@ -58,6 +66,9 @@ struct options {
 	char hostname[OPTIONS_NAME_MAX], domainname[OPTIONS_NAME_MAX]; /* empty: none */
 	struct options_names dnssearch;
 	struct options_forwards hostfwd;
+	struct options_guestfwds guestfwd;
+	char smb[OPTIONS_SHARE_MAX]; /* empty: none */
+	struct addr smbserver;       /* of no meaning without 'smb' */
 	bool restrict_guests;
 	bool ipv4, ipv6;     /* one of them at least */
 	bool ipv6_needs_mtu; /* 'ipv6' is off because the MTU is too small for it */
@@ -97,6 +108,13 @@ int options_parse(struct options *ret, int argc, char *const argv[],
  * -EINVAL and one line. */
 int options_settle_forward(const struct options *options, struct hostfwd_rule *rule,
 			   struct options_error *ret_error);
+
+/* The addresses of guestfwd's and smb's services, some maybe twice; how many. No guest may have
+ * them.
+ */
+#define OPTIONS_SERVICE_ADDRS_MAX (OPTIONS_GUESTFWDS_MAX + 1)
+unsigned options_service_addrs(const struct options *options,
+			       struct addr ret[OPTIONS_SERVICE_ADDRS_MAX]);
 
 void options_print_help(FILE *out);
 void options_print_man(FILE *out); /* the man page's OPTIONS section, in man(7) macros */

@@ -412,6 +412,11 @@ static int set_forward(struct setting *s)
 	return 0;
 }
 
+static int set_guestfwd(struct setting *s)
+{
+	return options_set_guestfwd(s);
+}
+
 static int set_netdev(struct setting *s)
 {
 	return options_set_netdev(s);

@@ -9,6 +9,7 @@
 #define OPTIONS_QUOTE_MAX 100 /* bytes of quoted text, with NUL */
 
 struct setting;
+struct options_fault;
 
 struct option_row {
 	const char *name;   /* NULL: a section, 'help' is its heading */
@@ -55,6 +56,10 @@ const struct option_row *option_row_by_qemu(const char *word);
 /* What to write instead of an unknown word, to append to a message; maybe "". */
 #define OPTION_ADVICE_MAX 240
 const char *option_advice(const char *word, bool qemu_words_only, char out[OPTION_ADVICE_MAX]);
+
+/* The setter of --guestfwd, and the check of it and of --smb (options_guestfwd.c). */
+int options_set_guestfwd(struct setting *setting);
+int options_settle_guestfwds(struct options *options, struct options_fault *ret);
 
 /* The setter of --netdev: takes the string apart and applies each word. */
 int options_set_netdev(struct setting *setting);

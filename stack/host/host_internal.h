@@ -28,6 +28,7 @@ enum host_slot_flag {
 	/* Urgent data is in the receive queue: a read stops at its mark, so that one which comes
 	 * short does not mean an empty queue. */
 	HOST_SLOT_URGENT = 8,
+	HOST_SLOT_SERVICE = 16, /* host_config.service_closed() is owed */
 };
 
 /* What is known about one handle. 'life' tells a descriptor from the next one with its number. */
@@ -107,10 +108,12 @@ void host_datagram_close(void *ctx, int handle);
 bool host_listener_source(const struct host *host, int handle, const struct endpoint *peer,
 			  struct host_source *ret);
 
-/* host_tcp.c */
-int host_tcp_dial(void *ctx, uint64_t token, const struct endpoint *to);
+/* host_service.c */
 int host_tcp_dial_service(void *ctx, uint64_t token, unsigned service,
 			  const struct endpoint *guest);
+
+/* host_tcp.c */
+int host_tcp_dial(void *ctx, uint64_t token, const struct endpoint *to);
 int host_tcp_connect_result(void *ctx, int handle);
 int host_tcp_adopt(void *ctx, int handle, uint64_t token);
 ssize_t host_tcp_read(void *ctx, int handle, const struct iovec *iov, unsigned iov_n);

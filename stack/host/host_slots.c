@@ -75,10 +75,15 @@ void host_tell_again(struct host *host, int handle)
 
 void host_unwatch_and_close(struct host *host, int handle)
 {
+	struct host_slot was = {0};
+
 	if (host_is_watched(host, handle)) {
+		was = host->slots[handle];
 		host->slots[handle].flags = 0;
 		host->open_n--;
 	}
 	/* Nobody else holds the open file, so this takes it out of the epoll set too. */
 	close(handle);
+	if (was.flags & HOST_SLOT_SERVICE)
+		host->config.service_closed(host->config.ctx, was.token);
 }

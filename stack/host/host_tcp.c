@@ -49,27 +49,6 @@ int host_tcp_dial(void *ctx, uint64_t token, const struct endpoint *to)
 	return fd;
 }
 
-int host_tcp_dial_service(void *ctx, uint64_t token, unsigned service, const struct endpoint *guest)
-{
-	struct host *host = ctx;
-	int fds[2]; /* the flow's, the service's */
-	int r;
-
-	if (!host->config.service)
-		return -ECONNREFUSED;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
-		return -errno;
-	r = host_watch(host, fds[0], token, HOST_STREAM_EVENTS);
-	if (r == 0)
-		r = host->config.service(host->config.ctx, service, fds[1], guest);
-	if (r < 0) {
-		host_unwatch_and_close(host, fds[0]);
-		close(fds[1]);
-		return r;
-	}
-	return fds[0];
-}
-
 int host_tcp_connect_result(void *ctx, int handle)
 {
 	struct tcp_info info = {0};

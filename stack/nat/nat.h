@@ -27,7 +27,7 @@ struct nat_limits {
 	size_t host_to_guest_bytes_per_guest_max;
 };
 
-#define NAT_SERVICE_ADDRS_MAX 64
+#define NAT_SERVICE_ADDRS_MAX 72
 
 struct nat_config {
 	bool ipv4, ipv6;

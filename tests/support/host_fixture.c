@@ -40,20 +40,39 @@ static void on_turn_end(void *ctx)
 	f->turn_ends++;
 }
 
-static int on_service(void *ctx, unsigned service, int fd, const struct endpoint *guest)
+static int on_service(void *ctx, const struct host_service_request *request, int fd)
 {
 	struct host_fixture *f = ctx;
 
-	f->service = service;
+	f->service = request->service;
+	f->service_token = request->token;
 	f->service_fd = fd;
-	f->service_guest = *guest;
+	f->service_guest = request->guest;
 	return f->service_result;
+}
+
+static void on_service_target(void *ctx, unsigned service, struct host_target *ret)
+{
+	(void)service;
+	*ret = ((struct host_fixture *)ctx)->target;
+}
+
+static void on_service_closed(void *ctx, uint64_t token)
+{
+	struct host_fixture *f = ctx;
+
+	f->service_closed_n++;
+	f->service_closed_token = token;
 }
 
 void host_fixture_open(struct host_fixture *f)
 {
-	struct host_config config = {
-	    .event = on_event, .turn_end = on_turn_end, .service = on_service, .ctx = f};
+	struct host_config config = {.event = on_event,
+				     .turn_end = on_turn_end,
+				     .service = on_service,
+				     .service_target = on_service_target,
+				     .service_closed = on_service_closed,
+				     .ctx = f};
 
 	memset(f, 0, sizeof(*f));
 	f->service_fd = -1;

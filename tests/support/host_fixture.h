@@ -21,7 +21,11 @@ struct host_fixture {
 	unsigned service;
 	int service_fd;
 	struct endpoint service_guest;
+	uint64_t service_token;
 	int service_result;
+	struct host_target target; /* of the next service dial: a pair, unless set */
+	unsigned service_closed_n;
+	uint64_t service_closed_token;
 	void *test_data;
 };
 

@@ -64,6 +64,48 @@ static void assert_net(const char *line, const char *text)
 
 /* ---- what is accepted ---- */
 
+START_TEST(test_guest_forwards_and_the_share_get_their_addresses)
+{
+	struct addr service[OPTIONS_SERVICE_ADDRS_MAX];
+
+	accept("--guestfwd|tcp::80-cmd:a,,b|--netdev|user,guestfwd=:10.0.2.100:80-cmd:a,,b,smb=/srv");
+	ck_assert_uint_eq(options.guestfwd.n, 2);
+	assert_addr(&options.guestfwd.rule[0].addr, "10.0.2.4");
+	ck_assert_str_eq(options.guestfwd.rule[0].target, "a,,b");
+	assert_addr(&options.guestfwd.rule[1].addr, "10.0.2.100");
+	ck_assert_str_eq(options.guestfwd.rule[1].target, "a,b");
+	ck_assert_str_eq(options.smb, "/srv");
+	assert_addr(&options.smbserver, "10.0.2.4");
+	ck_assert_uint_eq(options_service_addrs(&options, service), 3);
+	accept("--smb|/srv|--smbserver|10.0.2.9|--net|10.0.2.0/24");
+	assert_addr(&options.smbserver, "10.0.2.9");
+	accept("--ipv6|on|--guestfwd|tcp:[fec0::100]:80-tcp:[::1]:80");
+	assert_addr(&options.guestfwd.rule[0].addr, "fec0::100");
+}
+END_TEST
+
+START_TEST(test_guest_forwards_where_nothing_can_wait_are_refused)
+{
+#define NOBODY_HAS " (accepted: an address of the guests' network that nobody has)"
+	refuse("--guestfwd|:10.0.3.1:80-cmd:x",
+	       "--guestfwd: '10.0.3.1': is outside of --net" NOBODY_HAS);
+	refuse("--guestfwd|:10.0.2.2:80-cmd:x",
+	       "--guestfwd: '10.0.2.2': is the gateway's address" NOBODY_HAS);
+	refuse("--guestfwd|:10.0.2.3:80-cmd:x",
+	       "--guestfwd: '10.0.2.3': is the DNS server's address" NOBODY_HAS);
+	refuse("--guestfwd|:10.0.2.255:80-cmd:x",
+	       "--guestfwd: '10.0.2.255': is no host's address" NOBODY_HAS);
+	refuse("--smb|/|--smbserver|10.0.2.15",
+	       "--smbserver: '10.0.2.15': is the dhcpstart address, which guests have" NOBODY_HAS);
+	refuse("--guestfwd|::80-cmd:x|--guestfwd|::80-cmd:y",
+	       "--guestfwd: '10.0.2.4:80': is given twice (accepted: each ADDR:PORT once)");
+	refuse("--smb|/|--guestfwd|::445-cmd:x", "--guestfwd: '10.0.2.4:445': is where --smb waits "
+						 "(accepted: another ADDR or PORT)");
+	refuse("--ipv6|off|--guestfwd|:[fec0::100]:80-cmd:x",
+	       "--guestfwd: 'fec0::100': the guests have no IPv6" NOBODY_HAS);
+}
+END_TEST
+
 START_TEST(test_no_option_gives_qemus_network)
 {
 	assert_net("", "10.0.2.0/24 10.0.2.2 10.0.2.3 10.0.2.15");
@@ -442,9 +484,6 @@ static const struct refusal word_refusals[] = {
     {"--tftp|/srv|--boot|/srv/boot",
      "--tftp: '/srv': --boot serves its directory by TFTP too (accepted: one of them)"},
     {"--tftp=", "--tftp: '': must not be empty (accepted: DIR)"},
-    {"--smb|/srv", "--smb: is not served yet by this version"},
-    {"--smbserver|10.0.2.4", "--smbserver: is not served yet by this version"},
-    {"--guestfwd|x", "--guestfwd: is not served yet by this version"},
 };
 
 static const struct refusal netdev_refusals[] = {
@@ -458,8 +497,6 @@ static const struct refusal netdev_refusals[] = {
      "--netdev: dhcpstart='10.0.3.1': is outside of --net 10.0.2.0/24 (accepted: "
      "10.0.2.1-10.0.2.254)"},
     {"--netdev|user,tftp=", "--netdev: tftp='': must not be empty (accepted: DIR)"},
-    {"--netdev|user,guestfwd=tcp:10.0.2.100:80-cmd:x",
-     "--netdev: guestfwd= is not served yet by this version"},
     {"--netdev|user,vlan=0",
      "--netdev: 'vlan' is no word of -netdev user: gone since QEMU 3.0: one "
      "lwnat is one network, start one per vlan with its own --name"},
@@ -622,6 +659,8 @@ static Suite *options_suite(void)
 	TCase *good = tcase_create("accepted"), *bad = tcase_create("refused"),
 	      *forwards = tcase_create("forwards");
 
+	tcase_add_test(good, test_guest_forwards_and_the_share_get_their_addresses);
+	tcase_add_test(bad, test_guest_forwards_where_nothing_can_wait_are_refused);
 	tcase_add_test(good, test_no_option_gives_qemus_network);
 	tcase_add_test(good, test_course_book_string_means_what_it_means_in_qemu);
 	tcase_add_test(good, test_long_options_equal_the_netdev_string);

@@ -90,7 +90,7 @@ START_TEST(test_bad_usage_is_one_line_and_status_2)
 	    {"--netdev|user,net=10.0.2.0/32", "--netdev: net='10.0.2.0/32': prefix must be 8-30"},
 	    {"--netdev|user,hostfwd=tcp::22-:0", "--netdev: hostfwd: guest port '0'"},
 	    {"--netdev|tap", "--netdev: 'tap': only user networks are served"},
-	    {"--guestfwd|tcp:1.2.3.4:5-cmd:x", "--guestfwd: is not served yet by this version"},
+	    {"--guestfwd|tcp:1.2.3.4:5-cmd:x", "--guestfwd: '1.2.3.4': is outside of --net"},
 	    {"--ipv4|off|--ipv6|off", "--ipv4: 'off': IPv4 and IPv6 are both off"},
 	    {"--nett|1", "did you mean --net?"},
 	    {"--mtu|70000", "--mtu: '70000'"},

@@ -129,7 +129,7 @@ finish() {
 # set). USER is what would follow 'user,' for QEMU, or
 # nothing; what comes after it are lwnat's own options. The pid goes to $nat_pid.
 nat_start() { # NAME USER [OPTION...]
-	local name=$1 user=$2 place=(--socket "$sockets/$1.sock")
+	local name=$1 user=$2 place=(--socket "$sockets/$1.sock" --control "$sockets/$1.ctl")
 	shift 2
 	[ -z "$by_name" ] || place=(--name "$name")
 	case ${GUEST_NAT:-lwnat} in

@@ -2,6 +2,7 @@
  * being static, inside the guest. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -20,29 +21,41 @@ enum {
 
 static int usage(void)
 {
-	fputs("usage: nettool free-port                    print a port free for TCP and UDP on "
-	      "127.0.0.1\n"
-	      "       nettool udp-echo PORT [ADDRESS]      answer every datagram with itself\n"
-	      "       nettool udp-ask ADDRESS PORT LENGTH  send LENGTH bytes, want the same back\n"
-	      "       nettool dns ADDRESS PORT NAME IPV4   a name server that knows one name\n",
-	      stderr);
+	fputs(
+	    "usage: nettool free-port                    print a port free for TCP and UDP on "
+	    "127.0.0.1\n"
+	    "       nettool udp-echo PORT [ADDRESS]      answer every datagram with itself (of "
+	    "both families)\n"
+	    "       nettool udp-ask ADDRESS PORT LENGTH  send LENGTH bytes, want the same back\n"
+	    "       nettool dns ADDRESS PORT NAME IPV4   a name server that knows one name\n"
+	    "       nettool dhcp6 INTERFACE NAME         a DHCPv6 lease for a host of this name\n",
+	    stderr);
 	return 2;
 }
 
-static bool parse_address(const char *address, const char *port, struct sockaddr_in *ret_name)
+/* Of either family. */
+union name {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
+static bool parse_address(const char *address, const char *port, union name *ret_name)
 {
-	*ret_name = (struct sockaddr_in){
-	    .sin_family = AF_INET,
-	    .sin_port = htons((uint16_t)atoi(port)),
-	};
-	return inet_pton(AF_INET, address, &ret_name->sin_addr) == 1;
+	*ret_name =
+	    (union name){.v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)atoi(port))}};
+	if (inet_pton(AF_INET6, address, &ret_name->v6.sin6_addr) == 1)
+		return true;
+	*ret_name =
+	    (union name){.v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))}};
+	return inet_pton(AF_INET, address, &ret_name->v4.sin_addr) == 1;
 }
 
-static int bound_socket(int type, const struct sockaddr_in *name)
+static int bound_socket(int type, const union name *name)
 {
-	int fd = socket(AF_INET, type, 0);
+	int fd = socket(name->any.sa_family, type, 0);
 
-	if (fd >= 0 && bind(fd, (const struct sockaddr *)name, sizeof(*name)) < 0) {
+	if (fd >= 0 && bind(fd, &name->any, sizeof(*name)) < 0) {
 		close(fd);
 		return -1;
 	}
@@ -52,27 +65,27 @@ static int bound_socket(int type, const struct sockaddr_in *name)
 static int free_port(void)
 {
 	for (int attempt = 0; attempt < 100; attempt++) {
-		struct sockaddr_in name;
+		union name name;
 		socklen_t name_len = sizeof(name);
 		int tcp, udp;
 
 		parse_address("127.0.0.1", "0", &name);
 		tcp = bound_socket(SOCK_STREAM, &name);
-		if (tcp < 0 || getsockname(tcp, (struct sockaddr *)&name, &name_len) < 0)
+		if (tcp < 0 || getsockname(tcp, &name.any, &name_len) < 0)
 			return 1;
 		udp = bound_socket(SOCK_DGRAM, &name);
 		close(tcp);
 		if (udp < 0)
 			continue;
 		close(udp);
-		printf("%d\n", ntohs(name.sin_port));
+		printf("%d\n", ntohs(name.v4.sin_port));
 		return 0;
 	}
 	return 1;
 }
 
 /* Answers each datagram with what 'answer' makes of it, for ever; a length of 0 is no answer. */
-static int serve_udp(const struct sockaddr_in *name,
+static int serve_udp(const union name *name,
 		     size_t (*answer)(uint8_t *bytes, size_t len, void *context), void *context)
 {
 	static uint8_t bytes[DATAGRAM_MAX + 512];
@@ -83,17 +96,16 @@ static int serve_udp(const struct sockaddr_in *name,
 		return 1;
 	}
 	for (;;) {
-		struct sockaddr_in peer;
+		union name peer;
 		socklen_t peer_len = sizeof(peer);
-		ssize_t got =
-		    recvfrom(fd, bytes, DATAGRAM_MAX, 0, (struct sockaddr *)&peer, &peer_len);
+		ssize_t got = recvfrom(fd, bytes, DATAGRAM_MAX, 0, &peer.any, &peer_len);
 		size_t len;
 
 		if (got < 0)
 			continue;
 		len = answer(bytes, (size_t)got, context);
 		if (len > 0)
-			sendto(fd, bytes, len, 0, (struct sockaddr *)&peer, peer_len);
+			sendto(fd, bytes, len, 0, &peer.any, peer_len);
 	}
 }
 
@@ -104,16 +116,16 @@ static size_t answer_echo(uint8_t *bytes, size_t len, void *context)
 	return len;
 }
 
-static int udp_ask(const struct sockaddr_in *server, size_t len)
+static int udp_ask(const union name *server, size_t len)
 {
 	static uint8_t sent[DATAGRAM_MAX], got[DATAGRAM_MAX];
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	int fd = socket(server->any.sa_family, SOCK_DGRAM, 0);
 
 	if (fd < 0 || len < 1 || len > DATAGRAM_MAX)
 		return 2;
 	for (size_t i = 0; i < len; i++)
 		sent[i] = (uint8_t)(i * 7 + i / 251 + len);
-	if (connect(fd, (const struct sockaddr *)server, sizeof(*server)) < 0) {
+	if (connect(fd, &server->any, sizeof(*server)) < 0) {
 		perror("nettool: connect");
 		return 1;
 	}
@@ -209,21 +221,153 @@ static size_t answer_dns(uint8_t *bytes, size_t len, void *context)
 	return at;
 }
 
+/* ---- DHCPv6 (RFC 8415), as much of it as a client needs ---- */
+
+enum { SOLICIT = 1, ADVERTISE = 2, REQUEST = 3, REPLY = 7 };
+enum { CLIENT_ID = 1, SERVER_ID = 2, IA_NA = 3, IA_ADDR = 5, ORO = 6, DNS = 23, FQDN = 39 };
+
+struct message {
+	uint8_t bytes[1500];
+	size_t len;
+};
+
+static void add_option(struct message *m, uint8_t code, const void *value, size_t len)
+{
+	const uint8_t head[] = {0, code, (uint8_t)(len >> 8), (uint8_t)len};
+
+	memcpy(m->bytes + m->len, head, 4);
+	if (len > 0)
+		memcpy(m->bytes + m->len + 4, value, len);
+	m->len += 4 + len;
+}
+
+/* The value of the first option of a code, NULL when there is none. */
+static const uint8_t *find_option(const uint8_t *at, size_t len, unsigned code, size_t *ret_len)
+{
+	while (len >= 4) {
+		size_t n = (size_t)at[2] << 8 | at[3];
+
+		if (n > len - 4)
+			break;
+		if ((unsigned)(at[0] << 8 | at[1]) == code) {
+			*ret_len = n;
+			return at + 4;
+		}
+		at += 4 + n;
+		len -= 4 + n;
+	}
+	return NULL;
+}
+
+static struct message begin_message(uint8_t type, const char *name)
+{
+	static const uint8_t duid[] = {0,   4,   'n', 'e', 't', 't', 'o', 'o', 'l',
+				       '-', 'u', 'u', 'i', 'd', '-', '1', '6', '.'};
+	static const uint8_t wanted[] = {0, DNS, 0, FQDN};
+	struct message m = {.bytes = {type, 'x', 'i', 'd'}, .len = 4};
+	uint8_t fqdn[66] = {0, (uint8_t)strlen(name)};
+
+	memcpy(fqdn + 2, name, fqdn[1]);
+	add_option(&m, CLIENT_ID, duid, sizeof(duid));
+	add_option(&m, ORO, wanted, sizeof(wanted));
+	add_option(&m, FQDN, fqdn, 2u + fqdn[1]);
+	return m;
+}
+
+/* Sends until the answer of this type is there. */
+static bool exchange(int fd, unsigned interface, const struct message *m, uint8_t type,
+		     struct message *ret)
+{
+	struct sockaddr_in6 servers = {
+	    .sin6_family = AF_INET6, .sin6_port = htons(547), .sin6_scope_id = interface};
+
+	inet_pton(AF_INET6, "ff02::1:2", &servers.sin6_addr);
+	for (int attempt = 0; attempt < 10; attempt++) {
+		struct pollfd wait = {.fd = fd, .events = POLLIN};
+		ssize_t got;
+
+		if (sendto(fd, m->bytes, m->len, 0, (struct sockaddr *)&servers, sizeof(servers)) <
+		    0)
+			perror("nettool: sendto");
+		if (poll(&wait, 1, 1000) != 1)
+			continue;
+		got = recv(fd, ret->bytes, sizeof(ret->bytes), 0);
+		if (got >= 4 && ret->bytes[0] == type && memcmp(ret->bytes + 1, "xid", 3) == 0) {
+			ret->len = (size_t)got;
+			return true;
+		}
+	}
+	fputs("nettool: no answer\n", stderr);
+	return false;
+}
+
+static void print_address(const char *word, const uint8_t *bytes)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	printf("%s %s\n", word, inet_ntop(AF_INET6, bytes, text, sizeof(text)));
+}
+
+static bool print_lease(const struct message *reply)
+{
+	size_t len, inner_len, dns_len;
+	const uint8_t *ia = find_option(reply->bytes + 4, reply->len - 4, IA_NA, &len);
+	const uint8_t *addr =
+	    ia && len >= 12 ? find_option(ia + 12, len - 12, IA_ADDR, &inner_len) : NULL;
+	const uint8_t *dns = find_option(reply->bytes + 4, reply->len - 4, DNS, &dns_len);
+
+	if (!addr || inner_len < 24)
+		return false;
+	print_address("address", addr);
+	if (dns && dns_len >= 16)
+		print_address("dns", dns);
+	return true;
+}
+
+static int dhcp6(const char *interface_name, const char *name)
+{
+	static const uint8_t ia[12] = {'i', 'a', 'i', 'd'};
+	struct message m = begin_message(SOLICIT, name), reply;
+	unsigned interface = if_nametoindex(interface_name);
+	union name at;
+	const uint8_t *server, *given;
+	size_t server_len, given_len;
+	int fd;
+
+	parse_address("::", "546", &at);
+	fd = bound_socket(SOCK_DGRAM, &at);
+	if (fd < 0 || interface == 0 || strlen(name) > 63)
+		return 2;
+	add_option(&m, IA_NA, ia, sizeof(ia));
+	if (!exchange(fd, interface, &m, ADVERTISE, &reply))
+		return 1;
+	server = find_option(reply.bytes + 4, reply.len - 4, SERVER_ID, &server_len);
+	given = find_option(reply.bytes + 4, reply.len - 4, IA_NA, &given_len);
+	if (!server || !given)
+		return 1;
+	m = begin_message(REQUEST, name);
+	add_option(&m, SERVER_ID, server, server_len);
+	add_option(&m, IA_NA, given, given_len);
+	return exchange(fd, interface, &m, REPLY, &reply) && print_lease(&reply) ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
 	const char *verb = argc > 1 ? argv[1] : "";
-	struct sockaddr_in name;
+	union name name;
 	struct known_name known;
 
 	if (strcmp(verb, "free-port") == 0 && argc == 2)
 		return free_port();
 	if (strcmp(verb, "udp-echo") == 0 && (argc == 3 || argc == 4) &&
-	    parse_address(argc == 4 ? argv[3] : "0.0.0.0", argv[2], &name))
+	    parse_address(argc == 4 ? argv[3] : "::", argv[2], &name))
 		return serve_udp(&name, answer_echo, NULL);
 	if (strcmp(verb, "udp-ask") == 0 && argc == 5 && parse_address(argv[2], argv[3], &name))
 		return udp_ask(&name, (size_t)atoi(argv[4]));
 	if (strcmp(verb, "dns") == 0 && argc == 6 && parse_address(argv[2], argv[3], &name) &&
 	    parse_known_name(argv[4], argv[5], &known))
 		return serve_udp(&name, answer_dns, &known);
+	if (strcmp(verb, "dhcp6") == 0 && argc == 4)
+		return dhcp6(argv[2], argv[3]);
 	return usage();
 }

@@ -1,5 +1,6 @@
 #include "stack/base/checksum.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 /* Four 64-bit lanes; every machine's vector unit, or none, can do these. */
@@ -85,6 +86,19 @@ checksum_sum checksum_add(checksum_sum sum, const void *bytes, size_t len)
 	if (order.word != 1)
 		part = (uint16_t)(part << 8 | part >> 8);
 	return sum + part;
+}
+
+/* Sums of pieces at odd offsets are byte-swapped (RFC 1071 section 2 (B)). */
+checksum_sum checksum_add_iov(checksum_sum sum, const struct iovec *iov, unsigned iov_n)
+{
+	bool odd = false;
+
+	for (unsigned i = 0; i < iov_n; i++) {
+		uint16_t piece = fold(checksum_add(0, iov[i].iov_base, iov[i].iov_len));
+		sum += odd ? (uint16_t)(piece << 8 | piece >> 8) : piece;
+		odd ^= iov[i].iov_len & 1;
+	}
+	return sum;
 }
 
 checksum_sum checksum_add_pseudo(checksum_sum sum, const struct addr *src, const struct addr *dst,

@@ -2,6 +2,7 @@
 
 #include "stack/base/log.h"
 #include "stack/base/rng.h"
+#include "stack/link/offload.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -30,6 +31,7 @@ struct lan {
 	struct log_limit conflict_log, spoof_log;
 	struct port **ports;
 	unsigned ports_n;
+	uint32_t ids_used;
 	struct mac_entry *macs; /* macs_max of them */
 	uint32_t *buckets;      /* first entry of each chain */
 	uint32_t buckets_mask;
@@ -170,29 +172,41 @@ static void outgoing_from(struct outgoing *out, const struct frame *frame)
 	}
 }
 
-/* To one port, or with 'to' NULL to all but the one it came from. */
-static void forward(struct lan *lan, struct port *from, struct port *to, const struct frame *frame)
+static void send_finished(void *ctx, const struct frame *frame)
+{
+	struct port *to = ctx;
+
+	to->ops->send(to, frame->iov[0].iov_base, frame->iov[0].iov_len, frame->iov + 1,
+		      frame->iov_n - 1);
+}
+
+/* What a vhost-user guest left undone is done here, unless the receiver does it itself. */
+static void send_to(struct lan *lan, struct port *to, const struct frame *frame)
 {
 	struct outgoing out;
 
-	/* The place for what a vhost-user guest leaves undone: fill in the checksum, cut the
-	 * segments, or pass both on to a port that takes them. Stream guests do it all themselves.
-	 */
-	if (frame->offload.gso_type || frame->offload.needs_csum) {
+	if (!frame->offload.gso_type && !frame->offload.needs_csum) {
+		outgoing_from(&out, frame);
+		to->ops->send(to, out.hdr, FRAME_HDR_LEN, out.rest, out.rest_n);
+	} else if (offload_is_taken(&frame->offload, to->takes)) {
+		to->ops->send_unfinished(to, frame);
+	} else if (!offload_finish(frame, send_finished, to)) {
 		lan->counters.dropped_offload++;
-		return;
 	}
-	outgoing_from(&out, frame);
+}
+
+/* To one port, or with 'to' NULL to all but the one it came from. */
+static void forward(struct lan *lan, struct port *from, struct port *to, const struct frame *frame)
+{
 	if (to) {
 		lan->counters.forwarded++;
-		to->ops->send(to, out.hdr, FRAME_HDR_LEN, out.rest, out.rest_n);
+		send_to(lan, to, frame);
 		return;
 	}
 	lan->counters.flooded++;
 	for (unsigned i = 0; i < lan->ports_n; i++) {
-		struct port *port = lan->ports[i];
-		if (port != from)
-			port->ops->send(port, out.hdr, FRAME_HDR_LEN, out.rest, out.rest_n);
+		if (lan->ports[i] != from)
+			send_to(lan, lan->ports[i], frame);
 	}
 }
 
@@ -274,6 +288,11 @@ int lan_port_add(struct lan *lan, struct port *port)
 		return -ENOSPC;
 	lan->ports[lan->ports_n++] = port;
 	return 0;
+}
+
+uint32_t lan_new_port_id(struct lan *lan)
+{
+	return ++lan->ids_used;
 }
 
 void lan_port_remove(struct lan *lan, struct port *port)

@@ -31,7 +31,7 @@ struct lan_counters {
 	uint64_t malformed, for_gateway, forwarded, flooded, source_spoofs_gateway, macs_evicted,
 	    mac_conflicts;
 	uint64_t dropped_same_port; /* its destination is behind the port it came from */
-	uint64_t dropped_offload;   /* unfinished frames (frame_offload) between guests */
+	uint64_t dropped_offload;   /* unfinished frames (frame_offload) whose marks do not fit */
 };
 
 /* 0, -ENOMEM, -EINVAL, or what getrandom() said. */
@@ -41,6 +41,8 @@ void lan_free(struct lan *lan); /* NULL is fine; all ports must have left */
 /* The port is the caller's and must stay until lan_port_remove(). 0, or -ENOSPC when ports_max are
  * attached. */
 int lan_port_add(struct lan *lan, struct port *port);
+/* For struct port's 'id': 1, 2, ... */
+uint32_t lan_new_port_id(struct lan *lan);
 void lan_port_remove(struct lan *lan, struct port *port); /* forgets its MACs too */
 
 /* One frame from a guest. It is switched now: frames for other ports are queued there (by

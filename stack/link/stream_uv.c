@@ -45,7 +45,6 @@ struct stream_uv {
 	struct stream_uv_events events;
 	struct stream_bufs *bufs;
 	struct stream_port *ports;
-	uint32_t ids_used;
 	unsigned handles; /* not yet closed; the last one frees this struct */
 	bool closing;
 
@@ -382,7 +381,7 @@ static int attach(struct stream_uv *s, int fd)
 	p->s = s;
 	p->fd = fd;
 	p->port.ops = &port_ops;
-	p->port.id = s->ids_used + 1;
+	p->port.id = lan_new_port_id(s->lan);
 	snprintf(p->port.name, sizeof(p->port.name), "port%u", p->port.id);
 	err = lan_port_add(s->lan, &p->port);
 	if (err)
@@ -397,7 +396,6 @@ static int attach(struct stream_uv *s, int fd)
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &sndbuf_len, sizeof(sndbuf_len));
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	p->poll.data = p;
-	s->ids_used++;
 	s->handles++;
 	p->next = s->ports;
 	p->link = &s->ports;

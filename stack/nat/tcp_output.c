@@ -91,22 +91,6 @@ static void take_copy(struct cut *cut, uint32_t len, uint8_t *ret)
 	}
 }
 
-/* One's-complement sums of pieces at odd offsets are byte-swapped (RFC 1071 section 2 B). */
-static checksum_sum add_pieces(checksum_sum sum, const struct iovec *pieces, unsigned n)
-{
-	bool odd = false;
-
-	if (n == 1)
-		return checksum_add(sum, pieces[0].iov_base, pieces[0].iov_len);
-	for (unsigned i = 0; i < n; i++) {
-		checksum_sum piece = checksum_add(0, pieces[i].iov_base, pieces[i].iov_len);
-		uint16_t folded = (uint16_t)~checksum_finish(piece);
-		sum += odd ? (uint16_t)(folded >> 8 | folded << 8) : folded;
-		odd ^= pieces[i].iov_len & 1;
-	}
-	return sum;
-}
-
 static void finish_headers(struct nat *nat, struct cut *cut, uint32_t len,
 			   const struct iovec *pieces, unsigned n)
 {
@@ -130,7 +114,7 @@ static void finish_headers(struct nat *nat, struct cut *cut, uint32_t len,
 	patch_u16(tcp + 16, 0);
 	sum = checksum_add_pseudo(0, &cut->src, &cut->dst, IPPROTO_NUMBER_TCP, tcp_len);
 	sum = checksum_add(sum, tcp, cut->headers_len - TCP_HEADER_AT(cut->v6));
-	patch_u16(tcp + 16, checksum_finish(add_pieces(sum, pieces, n)));
+	patch_u16(tcp + 16, checksum_finish(checksum_add_iov(sum, pieces, n)));
 }
 
 static void send_piece(struct nat *nat, struct cut *cut, uint32_t len)

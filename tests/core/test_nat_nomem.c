@@ -183,7 +183,7 @@ static void out_port_flush(struct port *port)
 	alloc_state.inside = inside;
 }
 
-static const struct port_ops outside_port_ops = {out_port_send, out_port_flush};
+static const struct port_ops outside_port_ops = {.send = out_port_send, .flush = out_port_flush};
 
 /* What guests and hosts do while memory runs out. Nothing of it must succeed. */
 typedef void scenario(struct bed *bed);

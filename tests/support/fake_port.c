@@ -160,7 +160,7 @@ static void port_flush(struct port *port)
 		port->blocked = true;
 }
 
-static const struct port_ops fake_port_ops = {port_send, port_flush};
+static const struct port_ops fake_port_ops = {.send = port_send, .flush = port_flush};
 
 void fake_port_init(struct fake_port *fake, uint32_t id)
 {

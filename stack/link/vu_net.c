@@ -1,0 +1,443 @@
+#include "stack/link/vu_net.h"
+
+#include "stack/link/virtio_net.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MERGED_MAX 1024 /* buffers that one frame may take: 64 KiB in the smallest ones */
+
+/* A frame that waits for room. */
+struct kept {
+	struct kept *next;
+	struct frame_offload offload;
+	uint32_t len;
+	uint8_t bytes[];
+};
+
+struct vu_net {
+	struct vu_device *dev;
+	struct vu_net_counters counters;
+	struct virtq_chain chain; /* the one in hand */
+
+	/* Taken and not yet given back. */
+	struct frame_owner owner; /* of the batch's bytes: nobody may hold them past the turn */
+	unsigned batch_n;
+	uint16_t batch_head[VU_BATCH_MAX];
+	uint8_t batch_headers[VU_BATCH_MAX][VU_HEADERS_LEN];
+	uint8_t *bounce; /* a frame in too many pieces; NULL until there is one */
+	bool bounce_used;
+
+	uint16_t put_head[MERGED_MAX];
+	uint32_t put_len[MERGED_MAX];
+	bool broke;
+	struct kept *kept, **kept_end;
+	size_t kept_bytes;
+};
+
+/* ---- pieces ---- */
+
+/* Where we are in a row of pieces. */
+struct cursor {
+	const struct iovec *iov;
+	unsigned n;
+	size_t at; /* in the first of them */
+};
+
+static void cursor_skip(struct cursor *c, size_t len)
+{
+	while (c->n && len >= c->iov->iov_len - c->at) {
+		len -= c->iov->iov_len - c->at;
+		c->iov++;
+		c->n--;
+		c->at = 0;
+	}
+	c->at += len;
+}
+
+/* Copies what both have, at most 'len' bytes, and moves both on. */
+static size_t cursor_copy(struct cursor *to, struct cursor *from, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len && to->n && from->n) {
+		size_t here = len - done, room = to->iov->iov_len - to->at,
+		       have = from->iov->iov_len - from->at;
+		here = here < room ? here : room;
+		here = here < have ? here : have;
+		memcpy((uint8_t *)to->iov->iov_base + to->at,
+		       (const uint8_t *)from->iov->iov_base + from->at, here);
+		done += here;
+		cursor_skip(to, here);
+		cursor_skip(from, here);
+	}
+	return done;
+}
+
+static size_t cursor_read(struct cursor *from, void *ret, size_t len)
+{
+	struct iovec iov = {ret, len};
+	struct cursor to = {&iov, 1, 0};
+
+	return cursor_copy(&to, from, len);
+}
+
+/* ---- from the guest ---- */
+
+/* The rest of a frame as pieces; 0 when it has too many of them. */
+static unsigned pieces_left(const struct cursor *from, struct iovec *ret, unsigned max)
+{
+	unsigned n = 0;
+
+	if (from->n > max)
+		return 0;
+	for (unsigned i = 0; i < from->n; i++) {
+		size_t skip = i == 0 ? from->at : 0;
+		if (from->iov[i].iov_len > skip)
+			ret[n++] = (struct iovec){(uint8_t *)from->iov[i].iov_base + skip,
+						  from->iov[i].iov_len - skip};
+	}
+	return n;
+}
+
+/* The same, copied into one. There is one place for that: false when it is in use. */
+static bool bounce_take(struct vu_net *net, struct cursor *from, size_t len, struct iovec *ret)
+{
+	if (!net->bounce)
+		net->bounce = malloc(FRAME_LEN_MAX);
+	if (!net->bounce || net->bounce_used)
+		return false;
+	net->bounce_used = true;
+	*ret = (struct iovec){net->bounce, cursor_read(from, net->bounce, len)};
+	return true;
+}
+
+enum taken { TAKEN, TAKEN_LATER, TAKEN_BAD };
+
+/* The chain in hand as a frame. Headers are copied, so that the guest cannot change them while they
+ * are read; payload is not. */
+static enum taken frame_of(struct vu_net *net, struct iovec *iov, struct frame *ret)
+{
+	uint8_t vnet[VIRTIO_NET_HDR_LEN_MAX], *headers = net->batch_headers[net->batch_n];
+	struct cursor from = {net->chain.iov, net->chain.out_n, 0};
+	uint64_t features = net->dev->features;
+	size_t vnet_len = virtio_net_hdr_len(features);
+
+	if (net->chain.out_len < vnet_len + FRAME_HDR_LEN ||
+	    net->chain.out_len - vnet_len > FRAME_LEN_MAX)
+		return TAKEN_BAD;
+	ret->len = net->chain.out_len - (uint32_t)vnet_len;
+	cursor_read(&from, vnet, vnet_len);
+	if (!virtio_net_hdr_get(vnet, features, ret->len, &ret->offload))
+		return TAKEN_BAD;
+	iov[0] = (struct iovec){headers, cursor_read(&from, headers, VU_HEADERS_LEN)};
+	ret->iov = iov;
+	ret->iov_n = 1;
+	ret->owner = &net->owner;
+	size_t rest = ret->len - iov[0].iov_len;
+	if (rest == 0)
+		return TAKEN;
+	unsigned n = pieces_left(&from, iov + 1, FRAME_PIECES_MAX - 1);
+	if (n == 0 && !bounce_take(net, &from, rest, iov + 1))
+		return net->bounce_used ? TAKEN_LATER : TAKEN_BAD;
+	ret->iov_n += n ? n : 1;
+	return TAKEN;
+}
+
+int vu_net_take(struct vu_net *net, unsigned ring, vu_net_frame *frame_in, void *ctx)
+{
+	struct virtq *q = &net->dev->ring[ring].q;
+	struct iovec iov[FRAME_PIECES_MAX];
+	struct frame frame;
+
+	assert(net->batch_n == 0 && net->owner.refs == 1);
+	while (net->batch_n < VU_BATCH_MAX) {
+		int result = virtq_pop(q, &net->chain);
+		if (result < 0)
+			return result;
+		if (result == 0)
+			break;
+		enum taken taken = frame_in ? frame_of(net, iov, &frame) : TAKEN_BAD;
+		if (taken == TAKEN_LATER) {
+			virtq_unpop(q, 1);
+			break;
+		}
+		net->batch_head[net->batch_n++] = net->chain.head;
+		if (taken == TAKEN)
+			frame_in(ctx, &frame);
+		else if (frame_in)
+			net->counters.malformed++;
+	}
+	return (int)net->batch_n;
+}
+
+bool vu_net_give_back(struct vu_net *net, unsigned ring)
+{
+	struct virtq *q = &net->dev->ring[ring].q;
+
+	assert(net->owner.refs == 1);
+	if (virtq_is_set(q)) {
+		for (unsigned i = 0; i < net->batch_n; i++)
+			virtq_push(q, net->batch_head[i], 0);
+	}
+	net->batch_n = 0;
+	net->bounce_used = false;
+	return virtq_is_set(q) && virtq_publish(q);
+}
+
+/* ---- to the guest ---- */
+
+static bool takes_frames(const struct vu_ring *ring)
+{
+	return vu_ring_serves(ring) && ring->enabled;
+}
+
+/* Frames of one connection stay in order: they go to one queue. Which one is ours to choose
+ * (virtio 1.2 section 5.1.6.5.6.1); the addresses and ports decide. */
+static uint32_t flow_hash(const struct frame *frame)
+{
+	const uint8_t *p = frame->iov[0].iov_base;
+	size_t len = frame->iov[0].iov_len, from = 26, to = 38; /* IPv4 without options */
+	uint32_t hash = 0;
+
+	if (len >= 14 && p[12] == 0x86 && p[13] == 0xdd) {
+		from = 22;
+		to = 58;
+	}
+	for (size_t i = from; i < to && i < len; i++)
+		hash = (hash ^ p[i]) * 16777619U; /* FNV-1a */
+	return hash ^ hash >> 16;
+}
+
+static struct vu_ring *rx_ring_for(struct vu_net *net, const struct frame *frame)
+{
+	struct vu_ring *rx[VU_PAIRS_MAX];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < VU_RINGS_MAX; i += 2) {
+		if (takes_frames(&net->dev->ring[i]))
+			rx[n++] = &net->dev->ring[i];
+	}
+	if (n == 0)
+		return NULL;
+	return n == 1 ? rx[0] : rx[flow_hash(frame) % n];
+}
+
+enum put { PUT, PUT_FULL, PUT_TOO_LARGE, PUT_BROKEN };
+
+/* Fills the chain in hand from 'from'; its number and bytes are remembered until all fit. */
+static void fill_chain(struct vu_net *net, unsigned n, struct cursor *from, size_t left)
+{
+	struct cursor to = {net->chain.iov, net->chain.in_n, 0};
+
+	net->put_head[n] = net->chain.head;
+	net->put_len[n] = (uint32_t)cursor_copy(&to, from, left);
+	for (unsigned i = 0; net->dev->mem.log && i < net->chain.in_n; i++)
+		vu_mem_dirty_bytes(&net->dev->mem, net->chain.iov[i].iov_base,
+				   net->chain.iov[i].iov_len);
+}
+
+/* The place of the virtio header in the first buffer: what counts the buffers is known last. */
+static bool header_place(const struct virtq_chain *chain, size_t vnet_len, uint8_t **ret)
+{
+	*ret = chain->in_n ? chain->iov[0].iov_base : NULL;
+	return chain->in_n && chain->iov[0].iov_len >= vnet_len;
+}
+
+/* Takes buffers until the frame fits. */
+static enum put fill(struct vu_net *net, struct vu_ring *ring, struct cursor *from, size_t len,
+		     unsigned *ret_n)
+{
+	bool merged = net->dev->features & VIRTIO_NET_F_MRG_RXBUF;
+	size_t vnet_len = virtio_net_hdr_len(net->dev->features);
+	uint8_t *header = NULL;
+	unsigned n = 0;
+
+	for (size_t left = len; left;) {
+		int result = virtq_pop(&ring->q, &net->chain);
+		if (result < 0)
+			return PUT_BROKEN;
+		/* A ring of which half is not enough (a chain has two descriptors or fewer) may
+		 * never be. */
+		if (result == 0)
+			return n < ring->q.size / 2 ? PUT_FULL : PUT_TOO_LARGE;
+		/* A chain that the device may only read, or without room for the header at its
+		 * head: no driver makes one. */
+		if (net->chain.out_n || (n == 0 && !header_place(&net->chain, vnet_len, &header)))
+			return PUT_BROKEN;
+		fill_chain(net, n, from, left);
+		left -= net->put_len[n++];
+		*ret_n = n;
+		if (left && (!merged || n == MERGED_MAX))
+			return PUT_TOO_LARGE;
+	}
+	if (merged || vnet_len == VIRTIO_NET_HDR_LEN_MAX) {
+		header[10] = (uint8_t)n;
+		header[11] = (uint8_t)(n >> 8);
+	}
+	return PUT;
+}
+
+static enum put put(struct vu_net *net, struct vu_ring *ring, const struct frame *frame)
+{
+	uint8_t vnet[VIRTIO_NET_HDR_LEN_MAX];
+	size_t vnet_len = virtio_net_hdr_len(net->dev->features);
+	struct iovec iov[FRAME_PIECES_MAX + 2] = {{vnet, vnet_len}};
+	struct cursor from = {iov, frame->iov_n + 1, 0};
+	unsigned n = 0;
+
+	virtio_net_hdr_put(vnet, net->dev->features, &frame->offload, 0);
+	memcpy(iov + 1, frame->iov, frame->iov_n * sizeof(iov[0]));
+	enum put result = fill(net, ring, &from, vnet_len + frame->len, &n);
+	if (result != PUT) {
+		virtq_unpop(&ring->q, (uint16_t)n);
+		return result;
+	}
+	for (unsigned i = 0; i < n; i++)
+		virtq_push(&ring->q, net->put_head[i], net->put_len[i]);
+	return PUT;
+}
+
+/* As put(), and asks for a kick when the ring is full. */
+static enum put put_or_wait(struct vu_net *net, struct vu_ring *ring, const struct frame *frame)
+{
+	enum put result = put(net, ring, frame);
+
+	while (result == PUT_FULL && virtq_kicks_on(&ring->q))
+		result = put(net, ring, frame);
+	if (result == PUT)
+		virtq_kicks_off(&ring->q);
+	if (result == PUT_BROKEN)
+		net->broke = true;
+	return result;
+}
+
+static bool keep(struct vu_net *net, const struct frame *frame)
+{
+	struct kept *k;
+
+	if (net->kept_bytes + frame->len > VU_BACKLOG_MAX)
+		return false;
+	k = malloc(sizeof(*k) + frame->len);
+	if (!k)
+		return false;
+	struct cursor from = {frame->iov, frame->iov_n, 0};
+	cursor_read(&from, k->bytes, frame->len);
+	k->next = NULL;
+	k->len = frame->len;
+	k->offload = frame->offload;
+	*net->kept_end = k;
+	net->kept_end = &k->next;
+	net->kept_bytes += k->len;
+	return true;
+}
+
+bool vu_net_put(struct vu_net *net, const struct frame *frame)
+{
+	struct vu_ring *ring = rx_ring_for(net, frame);
+
+	if (!ring) {
+		net->counters.dropped_not_up++;
+		return false;
+	}
+	enum put result = net->kept ? PUT_FULL : put_or_wait(net, ring, frame);
+	if (result == PUT_FULL && !keep(net, frame)) {
+		net->counters.dropped_backlog++;
+		return false;
+	}
+	if (result == PUT_TOO_LARGE)
+		net->counters.dropped_buffer++;
+	return result == PUT || result == PUT_FULL;
+}
+
+static void drop_first(struct vu_net *net)
+{
+	struct kept *k = net->kept;
+
+	net->kept = k->next;
+	if (!net->kept)
+		net->kept_end = &net->kept;
+	net->kept_bytes -= k->len;
+	free(k);
+}
+
+void vu_net_put_kept(struct vu_net *net)
+{
+	while (net->kept) {
+		struct iovec iov = {net->kept->bytes, net->kept->len};
+		struct frame frame = {
+		    .iov = &iov, .iov_n = 1, .len = net->kept->len, .offload = net->kept->offload};
+		struct vu_ring *ring = rx_ring_for(net, &frame);
+		enum put result = ring ? put_or_wait(net, ring, &frame) : PUT_TOO_LARGE;
+		if (result == PUT_FULL || result == PUT_BROKEN)
+			return;
+		drop_first(net);
+	}
+}
+
+bool vu_net_keeps(const struct vu_net *net)
+{
+	return net->kept;
+}
+
+bool vu_net_broke(struct vu_net *net)
+{
+	bool broke = net->broke;
+
+	net->broke = false;
+	return broke;
+}
+
+unsigned vu_net_publish(struct vu_net *net)
+{
+	unsigned calls = 0;
+
+	for (unsigned i = 0; i < VU_RINGS_MAX; i += 2) {
+		struct vu_ring *ring = &net->dev->ring[i];
+		if (vu_ring_serves(ring) && virtq_publish(&ring->q))
+			calls |= 1U << i;
+	}
+	return calls;
+}
+
+void vu_net_forget(struct vu_net *net)
+{
+	while (net->kept)
+		drop_first(net);
+}
+
+const struct vu_net_counters *vu_net_counters(const struct vu_net *net)
+{
+	return &net->counters;
+}
+
+/* ---- life ---- */
+
+static void on_last_reference(struct frame_owner *owner)
+{
+	(void)owner; /* one is always the net's own */
+}
+
+int vu_net_new(struct vu_net **ret, struct vu_device *dev)
+{
+	struct vu_net *net = calloc(1, sizeof(*net));
+
+	if (!net)
+		return -ENOMEM;
+	net->dev = dev;
+	net->owner = (struct frame_owner){.refs = 1, .release = on_last_reference};
+	net->kept_end = &net->kept;
+	*ret = net;
+	return 0;
+}
+
+void vu_net_free(struct vu_net *net)
+{
+	if (!net)
+		return;
+	vu_net_forget(net);
+	free(net->bounce);
+	free(net);
+}

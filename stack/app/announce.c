@@ -60,6 +60,25 @@ static void say_addresses6(FILE *out, const struct options *o)
 	fprintf(out, "dhcp6 from %s\n", addr_format(&o->dhcpstart6, text));
 }
 
+static void say_vhost(FILE *out, const struct announcement *a)
+{
+	/* A chardev could always come back, a -netdev stream only learnt it. */
+	const char *reconnect = qemu_reconnect_words(a->qemu);
+	char path[2 * OPTIONS_PATH_MAX];
+
+	if (qemu_escape(a->vhost_path, path, sizeof(path)) < 0)
+		return;
+	fprintf(out,
+		"or by vhost-user, for less work per byte (SIZE as in -m: the memory is shared):\n"
+		"  -object memory-backend-memfd,id=mem0,size=SIZE,share=on -machine "
+		"memory-backend=mem0 -chardev socket,id=char0,path=%s%s -netdev "
+		"vhost-user,id=net0,chardev=char0 -device virtio-net-pci,netdev=net0",
+		path, *reconnect ? reconnect : ",reconnect=1");
+	if (a->options->mtu != 1500)
+		fprintf(out, ",host_mtu=%u", a->options->mtu);
+	fputc('\n', out);
+}
+
 static void say_addresses(FILE *out, const struct options *o)
 {
 	if (o->ipv4)
@@ -152,6 +171,8 @@ void announce(FILE *out, const struct announcement *a)
 
 	if (a->socket_path)
 		say_qemu(out, a);
+	if (a->vhost_path)
+		say_vhost(out, a);
 	say_addresses(out, o);
 	say_forwards(out, a);
 	if (a->ping_forbidden)

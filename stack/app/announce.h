@@ -14,6 +14,7 @@ struct announcement {
 	const struct options *options;
 	const struct forwards *forwards; /* NULL: as the options have them */
 	const char *socket_path;         /* NULL: nothing is listened on */
+	const char *vhost_path;          /* the same for vhost-user */
 	struct qemu_version qemu;
 	bool ping_forbidden; /* the host's ping_group_range shuts us out */
 };

@@ -14,6 +14,7 @@
 #include "stack/app/status_log.h"
 #include "stack/base/log.h"
 #include "stack/link/lan.h"
+#include "stack/link/vu_uv.h"
 #include "stack/nat/nat.h"
 
 #include <errno.h>
@@ -229,6 +230,7 @@ static void take_down(struct app *a)
 		turn(a);
 	}
 	stream_uv_close(a->net.stream);
+	vu_uv_close(a->net.vhost);
 	forwards_close(a->net.forwards);
 	services_close(a->net.services);
 	nat_free(a->net.nat);
@@ -254,6 +256,8 @@ static void tell(const struct network *net)
 		announcement.socket_path = net->socket_path;
 		announcement.qemu = qemu_version_find();
 	}
+	if (net->vhost_path[0])
+		announcement.vhost_path = net->vhost_path;
 	announce(stdout, &announcement);
 	ready_tell(net->options->ready_fd, net->forwards);
 }
@@ -303,8 +307,9 @@ int app_run(const struct options *options)
 	a->net.options = options;
 	a->net.activation = activation;
 	/* Known before guests are adopted: one may be gone again by then. */
-	a->ends_with_last_port =
-	    options->fd.n > 0 && !options->socket[0] && activation.guests_fd < 0;
+	a->ends_with_last_port = options->fd.n + options->vhost_user_fd.n > 0 &&
+				 !options->socket[0] && !options->vhost_user[0] &&
+				 !options->vhost_user_connect[0] && activation.guests_fd < 0;
 	result = build(a);
 	if (result == 0)
 		result = app_open(&a->net);

@@ -3,6 +3,7 @@
 #include "stack/app/guests.h"
 #include "stack/app/services.h"
 #include "stack/base/log.h"
+#include "stack/link/vu_uv.h"
 #include "stack/nat/nat.h"
 
 #include <errno.h>
@@ -153,6 +154,8 @@ int app_build(struct network *net, const struct app_hooks *hooks)
 		result = services_new(&net->services, &services);
 	if (result == 0)
 		result = stream_uv_new(&net->stream, net->loop, net->lan, &hooks->stream);
+	if (result == 0)
+		result = vu_uv_new(&net->vhost, net->loop, net->lan, &hooks->stream);
 	if (result < 0 && result != -ECANCELED)
 		log_err_errno(result, "cannot start");
 	return result;

@@ -17,6 +17,7 @@ struct app_hooks {
 /* Both log what fails and return 0 or a negative errno; what has been made stays in 'net'. */
 int app_build(struct network *net, const struct app_hooks *hooks);
 int app_open(struct network *net);
+int app_open_vhost(struct network *net); /* a part of app_open(): vhost-user's ways in */
 /* Descriptors of the command line must not be inherited by what is run. 0 or a negative errno. */
 int app_keep_fds(const struct options *options);
 

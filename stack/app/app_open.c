@@ -183,6 +183,8 @@ int app_keep_fds(const struct options *o)
 {
 	for (unsigned i = 0; i < o->fd.n; i++)
 		(void)fcntl(o->fd.fd[i], F_SETFD, FD_CLOEXEC);
+	for (unsigned i = 0; i < o->vhost_user_fd.n; i++)
+		(void)fcntl(o->vhost_user_fd.fd[i], F_SETFD, FD_CLOEXEC);
 	if (o->ready_fd >= 0 && fcntl(o->ready_fd, F_SETFD, FD_CLOEXEC) < 0) {
 		log_err("--ready-fd: '%d': is not open", o->ready_fd);
 		return -EBADF;
@@ -245,6 +247,8 @@ int app_open(struct network *net)
 		result = listen_activated(net);
 	else if (net->socket_path[0])
 		result = listen_for_guests(net);
+	if (result == 0)
+		result = app_open_vhost(net);
 	if (result == 0)
 		result = open_control(net);
 	return result < 0 ? result : adopt_guests(net);

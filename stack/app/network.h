@@ -21,6 +21,7 @@ struct lan;
 struct nat;
 struct services;
 struct stream_uv;
+struct vu_uv;
 
 struct network {
 	const struct options *options;
@@ -38,6 +39,7 @@ struct network {
 	struct guests *guests;
 	struct capture *capture;
 	struct stream_uv *stream;
+	struct vu_uv *vhost;
 	struct forwards *forwards;
 	struct guestfwds *guestfwds;
 	struct control *control;
@@ -45,6 +47,7 @@ struct network {
 	struct activation activation; /* sockets given by the service manager */
 
 	char socket_path[OPTIONS_PATH_MAX];  /* guests' way in; empty: nothing is listened on */
+	char vhost_path[OPTIONS_PATH_MAX];   /* the same for vhost-user */
 	char control_path[OPTIONS_PATH_MAX]; /* empty: no control socket */
 
 	/* To be called with 'ctx' after anything that gave the NAT work outside of its own events

@@ -78,6 +78,8 @@ struct options {
 	char socket[OPTIONS_PATH_MAX];  /* empty: not given */
 	char control[OPTIONS_PATH_MAX]; /* likewise; "none" */
 	struct options_fds fd;
+	char vhost_user[OPTIONS_PATH_MAX], vhost_user_connect[OPTIONS_PATH_MAX]; /* empty: none */
+	struct options_fds vhost_user_fd;
 	char name[64];
 	uint16_t mtu;                      /* bytes */
 	char lease_file[OPTIONS_FILE_MAX]; /* empty: none */

@@ -20,6 +20,7 @@ work=
 sockets=
 nettool=
 by_name=
+vhost=
 
 end_all() {
 	local pid
@@ -132,6 +133,7 @@ nat_start() { # NAME USER [OPTION...]
 	local name=$1 user=$2 place=(--socket "$sockets/$1.sock" --control "$sockets/$1.ctl")
 	shift 2
 	[ -z "$by_name" ] || place=(--name "$name")
+	[ -z "$vhost" ] || place+=(--vhost-user "$sockets/$name.vhost")
 	case ${GUEST_NAT:-lwnat} in
 	slirp)
 		background "$work/$name.nat.log" qemu-system-x86_64 -M none -display none -monitor none -serial none \
@@ -181,6 +183,17 @@ qemu_guest() { # NAME OPTION...
 		-append 'console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=on' "$@"
 }
 
+# QEMU's words for a guest's connection, in $netdev: 'vhost:PATH' is vhost-user, which needs shared memory.
+netdev_words() { # SOCKET
+	case $1 in
+	vhost:*)
+		netdev=(-object memory-backend-memfd,id=ram,size=320M,share=on -machine memory-backend=ram
+			-chardev "socket,id=char0,path=${1#vhost:}${vhost_chardev:-}" -netdev "vhost-user,id=net0,chardev=char0${vhost_netdev:-}")
+		;;
+	*) netdev=(-netdev "stream,id=net0,server=off,addr.type=unix,addr.path=$1") ;;
+	esac
+}
+
 # Boots a guest that runs SCRIPT. The words after the MAC are NAME=VALUE for the script, or options for QEMU
 # (beginning with '-', each with one argument). Its pid goes to $guest_pid.
 guest_start() { # NAME SOCKET SCRIPT NIC MAC [NAME=VALUE | -OPTION ARGUMENT]...
@@ -200,7 +213,8 @@ guest_start() { # NAME SOCKET SCRIPT NIC MAC [NAME=VALUE | -OPTION ARGUMENT]...
 	: >"$work/$name.results"
 	: >"$work/$name.console"
 	[ ${#as_user[@]} -eq 0 ] || chmod 666 "$work/$name.results" "$work/$name.console" "$work/$name.env"
-	qemu_guest "$name" -netdev "stream,id=net0,server=off,addr.type=unix,addr.path=$socket" \
+	netdev_words "$socket"
+	qemu_guest "$name" "${netdev[@]}" \
 		-device "$nic,netdev=net0,mac=$mac,romfile=" \
 		-fw_cfg "name=opt/lwnat/env,file=$work/$name.env" -fw_cfg "name=opt/lwnat/script,file=$script" "${options[@]}"
 	guest_pid=$last_pid

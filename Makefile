@@ -74,7 +74,7 @@ program := $(if $(main_src),$(if $(filter 1,$(SANITIZE)),$(B)/lwnat,lwnat))
 # ---- flags -------------------------------------------------------------------------------------
 
 PKG_CONFIG ?= pkg-config
-PKGS := libuv libcares libmicrohttpd jansson
+PKGS := libuv libcares libmicrohttpd jansson libpcap
 ifneq ($(MAKECMDGOALS),)
 ifeq ($(filter-out clean help lint demo check check-all check-guest fuzz uninstall,$(MAKECMDGOALS)),)
 skip_pkgs := 1
@@ -83,7 +83,7 @@ endif
 ifndef skip_pkgs
 need_build := $(if $(shell $(PKG_CONFIG) --exists $(PKGS) 2>/dev/null && echo 1),,deps-build)
 pkg_cflags := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
-pkg_libs := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null || echo -luv -lcares -lmicrohttpd -ljansson)
+pkg_libs := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null || echo -luv -lcares -lmicrohttpd -ljansson -lpcap)
 check_cflags := $(shell $(PKG_CONFIG) --cflags check 2>/dev/null)
 check_libs := $(shell $(PKG_CONFIG) --libs check 2>/dev/null || echo -lcheck -lm -lpthread)
 endif

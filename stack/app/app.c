@@ -2,6 +2,7 @@
 
 #include "stack/app/announce.h"
 #include "stack/app/app_build.h"
+#include "stack/app/capture.h"
 #include "stack/app/control.h"
 #include "stack/app/forwards.h"
 #include "stack/app/guestfwds.h"
@@ -124,6 +125,7 @@ static void on_gone(void *ctx, struct port *port)
 	guests_port_remove(a->net.guests, port);
 	services_port_remove(a->net.services, port);
 	nat_port_remove(a->net.nat, port);
+	capture_port_gone(a->net.capture, port->id);
 	turn(a);
 	if (a->ends_with_last_port && a->ports_n == 0)
 		uv_stop(&a->loop);
@@ -236,6 +238,7 @@ static void take_down(struct app *a)
 	nat_free(a->net.nat);
 	guestfwds_close(a->net.guestfwds);
 	host_close(a->net.host);
+	capture_close(a->net.capture);
 	uv_close((uv_handle_t *)&a->timer, NULL);
 	signals_close(&a->signals);
 	notify_watchdog_close(&a->watchdog);

@@ -1,5 +1,6 @@
 #include "stack/app/app_build.h"
 
+#include "stack/app/capture.h"
 #include "stack/app/guests.h"
 #include "stack/app/services.h"
 #include "stack/base/log.h"
@@ -141,6 +142,8 @@ int app_build(struct network *net, const struct app_hooks *hooks)
 		result = build_guests(net);
 	if (result == 0)
 		result = lan_new(&net->lan, &lan);
+	if (result == 0)
+		result = capture_new(&net->capture, net->loop, net->lan);
 	if (result == 0)
 		result = host_new(&net->host, net->loop, &hooks->host);
 	if (result == 0)

@@ -1,5 +1,6 @@
 #include "stack/app/app_build.h"
 
+#include "stack/app/capture.h"
 #include "stack/app/control.h"
 #include "stack/app/forwards.h"
 #include "stack/app/guestfwds.h"
@@ -221,6 +222,31 @@ static int open_forwards(struct network *net)
 	return 0;
 }
 
+static int start_captures(struct network *net)
+{
+	const struct options *o = net->options;
+
+	for (unsigned i = 0; i < o->pcap.n; i++) {
+		const struct options_pcap *pcap = &o->pcap.pcap[i];
+		struct capture_file file = {
+		    .target = {.whom = pcap->of_mac ? CAPTURE_MAC : CAPTURE_ALL, .mac = pcap->mac},
+		    .snaplen = (uint32_t)o->pcap_snaplen,
+		    .size_max = o->pcap_size,
+		    .files_n = o->pcap_files,
+		};
+		char error[CAPTURE_ERROR_MAX];
+		int number;
+
+		memcpy(file.path, pcap->file, sizeof(file.path));
+		number = capture_start(net->capture, &file, error);
+		if (number < 0) {
+			log_err("--pcap: %s", error);
+			return number;
+		}
+	}
+	return 0;
+}
+
 static int open_guestfwds(struct network *net)
 {
 	char error[GUESTFWDS_ERROR_MAX];
@@ -241,6 +267,9 @@ int app_open(struct network *net)
 	if (result < 0)
 		return result;
 	result = open_forwards(net);
+	if (result < 0)
+		return result;
+	result = start_captures(net);
 	if (result < 0)
 		return result;
 	if (net->activation.guests_fd >= 0)

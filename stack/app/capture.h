@@ -61,9 +61,9 @@ int capture_start(struct capture *capture, const struct capture_file *file,
 int capture_stop(struct capture *capture, int number); /* 0 or -ENOENT; also for a stream */
 
 /* A stream of pcap bytes, header first, then whole records. What the reader does not take in time
- * is dropped, by records, and counted; memory is bounded. 'ready' is called, never from inside of
- * one of these functions, when there is something to read again after a read gave -EAGAIN, or when
- * the stream has ended. 0, -ENOMEM or -ENOSPC. */
+ * is dropped, by records, and counted; memory is bounded. 'ready' is called when there is something
+ * to read again after a read gave -EAGAIN, or when the stream has ended; never from inside of this
+ * or of capture_stream_read(). 0, -ENOMEM or -ENOSPC. */
 struct capture_stream_config {
 	struct capture_target target;
 	uint32_t snaplen; /* as above */

@@ -41,6 +41,20 @@ struct options_guestfwds {
 	unsigned n;
 };
 
+#define OPTIONS_PCAPS_MAX 8
+#define OPTIONS_PCAP_PATH_MAX 256 /* bytes, with NUL */
+
+struct options_pcap {
+	bool of_mac; /* false: of all guests */
+	struct mac mac;
+	char file[OPTIONS_PCAP_PATH_MAX];
+};
+
+struct options_pcaps {
+	struct options_pcap pcap[OPTIONS_PCAPS_MAX];
+	unsigned n;
+};
+
 struct options_fds {
 	int fd[OPTIONS_FDS_MAX];
 	unsigned n;
@@ -92,7 +106,11 @@ struct options {
 	struct options_dns_routes dns_routes;
 	struct options_dns_names dns_names;
 	bool no_host_loopback;
-	int ready_fd; /* -1: none */
+	struct options_pcaps pcap;
+	uint64_t pcap_snaplen; /* bytes; 0: all */
+	uint64_t pcap_size;    /* bytes; 0: one file without end */
+	uint16_t pcap_files;   /* 0: the default */
+	int ready_fd;          /* -1: none */
 	enum log_level log_level;
 	char log_file[4096]; /* empty: standard error */
 	bool log_json;

@@ -417,6 +417,16 @@ static int set_guestfwd(struct setting *s)
 	return options_set_guestfwd(s);
 }
 
+static int set_pcap(struct setting *s)
+{
+	return options_set_pcap(s);
+}
+
+static int set_bytes(struct setting *s)
+{
+	return options_set_bytes(s);
+}
+
 static int set_netdev(struct setting *s)
 {
 	return options_set_netdev(s);

@@ -61,6 +61,11 @@ const char *option_advice(const char *word, bool qemu_words_only, char out[OPTIO
 int options_set_guestfwd(struct setting *setting);
 int options_settle_guestfwds(struct options *options, struct options_fault *ret);
 
+/* options_pcap.c */
+int options_set_pcap(struct setting *setting);
+int options_set_bytes(struct setting *setting);
+int options_check_pcap(const struct options *options, struct options_fault *ret);
+
 /* The setter of --netdev: takes the string apart and applies each word. */
 int options_set_netdev(struct setting *setting);
 /* Those of options_dhcp.c and options_dns.c. */

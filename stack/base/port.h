@@ -50,6 +50,9 @@ struct port {
 	unsigned takes; /* a set of enum port_offload; may change while the guest's driver starts */
 	bool queued;    /* has frames that wait for flush() */
 	void *nat_data; /* the NAT's own record of this guest */
+	/* While the switch has a tap: the transport's own 'ops', which its tap calls. */
+	const struct port_ops *tapped_ops;
+	void *tap;
 	struct port_counters counters;
 };
 

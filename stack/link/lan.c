@@ -37,7 +37,73 @@ struct lan {
 	uint32_t buckets_mask;
 	uint32_t free_first;
 	uint32_t newest, oldest; /* the newest is also the likeliest source of the next frame */
+	struct lan_tap tap;      /* 'frame' is NULL: none */
+	bool switching;          /* what is sent comes from a guest */
 };
+
+/* ---- the tap ---- */
+
+static void tapped_send(struct port *port, const void *hdr, size_t hdr_len, const struct iovec *iov,
+			unsigned iov_n)
+{
+	const struct lan *lan = port->tap;
+	struct lan_tap_frame frame = {hdr, hdr_len, iov, iov_n};
+
+	lan->tap.frame(lan->tap.ctx, port, lan->switching ? LAN_SWITCHED : LAN_TO_GUEST, &frame);
+	port->tapped_ops->send(port, hdr, hdr_len, iov, iov_n);
+}
+
+/* Told as it is, one frame: what its receiver does with it is not on the wire. */
+static void tapped_send_unfinished(struct port *port, const struct frame *frame)
+{
+	const struct lan *lan = port->tap;
+	struct lan_tap_frame tapped = {NULL, 0, frame->iov, frame->iov_n};
+
+	lan->tap.frame(lan->tap.ctx, port, lan->switching ? LAN_SWITCHED : LAN_TO_GUEST, &tapped);
+	port->tapped_ops->send_unfinished(port, frame);
+}
+
+static void tapped_flush(struct port *port)
+{
+	port->tapped_ops->flush(port);
+}
+
+static void tap_port(struct lan *lan, struct port *port)
+{
+	static const struct port_ops tapped = {
+	    .send = tapped_send, .send_unfinished = tapped_send_unfinished, .flush = tapped_flush};
+
+	port->tapped_ops = port->ops;
+	port->tap = lan;
+	port->ops = &tapped;
+}
+
+static void untap_port(struct port *port)
+{
+	port->ops = port->tapped_ops;
+	port->tapped_ops = NULL;
+	port->tap = NULL;
+}
+
+static void tap_input(struct lan *lan, const struct port *from, const struct frame *frame)
+{
+	struct lan_tap_frame tapped = {NULL, 0, frame->iov, frame->iov_n};
+
+	lan->tap.frame(lan->tap.ctx, from, LAN_FROM_GUEST, &tapped);
+}
+
+void lan_set_tap(struct lan *lan, const struct lan_tap *tap)
+{
+	for (unsigned i = 0; i < lan->ports_n; i++) {
+		if (tap && !lan->ports[i]->tap)
+			tap_port(lan, lan->ports[i]);
+		else if (!tap && lan->ports[i]->tap)
+			untap_port(lan->ports[i]);
+	}
+	lan->tap = tap ? *tap : (struct lan_tap){.frame = NULL};
+}
+
+/* ---- MAC addresses ---- */
 
 static uint32_t *bucket_of(const struct lan *lan, const struct mac *mac)
 {
@@ -198,16 +264,18 @@ static void send_to(struct lan *lan, struct port *to, const struct frame *frame)
 /* To one port, or with 'to' NULL to all but the one it came from. */
 static void forward(struct lan *lan, struct port *from, struct port *to, const struct frame *frame)
 {
+	lan->switching = true;
 	if (to) {
 		lan->counters.forwarded++;
 		send_to(lan, to, frame);
-		return;
+	} else {
+		lan->counters.flooded++;
 	}
-	lan->counters.flooded++;
-	for (unsigned i = 0; i < lan->ports_n; i++) {
+	for (unsigned i = 0; i < lan->ports_n && !to; i++) {
 		if (lan->ports[i] != from)
 			send_to(lan, lan->ports[i], frame);
 	}
+	lan->switching = false;
 }
 
 static void source_is_gateway(struct lan *lan, const struct port *from, uint64_t now_ms)
@@ -230,6 +298,8 @@ void lan_input(struct lan *lan, struct port *from, const struct frame *frame, ui
 		lan->counters.malformed++;
 		return;
 	}
+	if (lan->tap.frame)
+		tap_input(lan, from, frame);
 	memcpy(&dst, frame->iov[0].iov_base, sizeof(dst));
 	memcpy(&src, (const uint8_t *)frame->iov[0].iov_base + sizeof(dst), sizeof(src));
 	if (mac_is_multicast(&src)) { /* IEEE 802.3 section 3.2.3: a group is never a source */
@@ -287,6 +357,8 @@ int lan_port_add(struct lan *lan, struct port *port)
 	if (lan->ports_n == lan->config.ports_max)
 		return -ENOSPC;
 	lan->ports[lan->ports_n++] = port;
+	if (lan->tap.frame)
+		tap_port(lan, port);
 	return 0;
 }
 
@@ -302,6 +374,8 @@ void lan_port_remove(struct lan *lan, struct port *port)
 	while (at < lan->ports_n && lan->ports[at] != port)
 		at++;
 	assert(at < lan->ports_n);
+	if (port->tap)
+		untap_port(port);
 	lan->ports[at] = lan->ports[--lan->ports_n];
 
 	for (uint32_t i = lan->oldest, next; i != NONE; i = next) {

@@ -27,6 +27,26 @@ struct lan_config {
 	void *ctx;
 };
 
+/* One frame on its way, in pieces: 'hdr', then 'iov'. Valid during the call. */
+struct lan_tap_frame {
+	const void *hdr;
+	size_t hdr_len;
+	const struct iovec *iov;
+	unsigned iov_n;
+};
+
+enum lan_tap_way {
+	LAN_FROM_GUEST,
+	LAN_TO_GUEST, /* from the gateway */
+	LAN_SWITCHED, /* to a guest, from another one, as whose it has been told already */
+};
+
+struct lan_tap {
+	void (*frame)(void *ctx, const struct port *port, enum lan_tap_way way,
+		      const struct lan_tap_frame *frame);
+	void *ctx;
+};
+
 struct lan_counters {
 	uint64_t malformed, for_gateway, forwarded, flooded, source_spoofs_gateway, macs_evicted,
 	    mac_conflicts;
@@ -51,6 +71,10 @@ void lan_port_remove(struct lan *lan, struct port *port); /* forgets its MACs to
 void lan_input(struct lan *lan, struct port *from, const struct frame *frame, uint64_t now_ms);
 /* Flushes every port that has frames queued. */
 void lan_flush(struct lan *lan);
+
+/* From here on 'tap' is told of every frame of every port, in both directions; NULL takes it away.
+ * Without one nothing is done for it, frame by frame: a port's own ops are back in their place. */
+void lan_set_tap(struct lan *lan, const struct lan_tap *tap);
 
 /* The port a MAC was last seen on, or NULL. */
 struct port *lan_port_of(const struct lan *lan, const struct mac *mac);

@@ -85,7 +85,7 @@ void nat_udp_send(struct nat *nat, const struct nat_udp_reply *reply, const uint
 	struct guest *guest = reply->port->nat_data;
 	struct iovec bytes = {(void *)(uintptr_t)payload, len};
 
-	if (!guest || len > 65507)
+	if (!guest || len > 65507 || addr_is_v4(&reply->from.addr) != addr_is_v4(&reply->to.addr))
 		return;
 	nat->output = (struct nat_output){.guest = guest, .mac = reply->to_mac};
 	iplwip_udp_send(nat, &reply->from, &reply->to, &bytes);

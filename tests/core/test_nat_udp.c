@@ -176,18 +176,45 @@ START_TEST(test_fragments_in_any_order_and_twice_are_put_together)
 }
 END_TEST
 
-static void inject_fragment(struct bed *bed, uint16_t id, const struct frames_fragment *fragment,
-			    size_t len)
+static void inject_fragment_of(struct bed *bed, unsigned n, uint16_t id,
+			       const struct frames_fragment *fragment, size_t len)
 {
-	struct frames_ends ends = bed_ends(bed, 0, AWAY);
+	struct frames_ends ends = bed_ends(bed, n, AWAY);
 	static uint8_t zeros[FRAMES_BUF_LEN];
 	uint8_t bytes[FRAMES_BUF_LEN];
 	struct wire_out out = wire_out(bytes, sizeof(bytes));
 
 	ends.ip_id = id;
 	frames_fragment(&out, &ends, fragment, frames_bytes(zeros, len));
-	bed_inject(bed, 0, &out);
+	bed_inject(bed, n, &out);
 }
+
+static void inject_fragment(struct bed *bed, uint16_t id, const struct frames_fragment *fragment,
+			    size_t len)
+{
+	inject_fragment_of(bed, 0, id, fragment, len);
+}
+
+START_TEST(test_one_guests_flood_of_fragments_leaves_the_other_its_datagrams)
+{
+	const struct frames_fragment first = {PROTO_UDP, 0, true}, last = {PROTO_UDP, 1440, false};
+	struct bed bed;
+
+	bed_simple(&bed);
+	bed_add_guest(&bed, 1);
+	for (unsigned round = 0; round < 20; round++) {
+		inject_fragment_of(&bed, 0, (uint16_t)round, &first, 1440);
+		for (unsigned i = 0; i < 1000; i++)
+			inject_fragment_of(&bed, 1, (uint16_t)i, &first, 1440);
+		inject_fragment_of(&bed, 0, (uint16_t)round, &last, 100);
+	}
+	/* Zeros for a UDP header make it malformed, but whole. */
+	ck_assert_uint_eq(nat_counters(bed.nat)->dropped_malformed, 20);
+	bed_advance(&bed, 61000);
+	ck_assert_uint_eq(nat_next_ms(bed.nat, bed.now_ms), UINT64_MAX);
+	bed_finish(&bed);
+}
+END_TEST
 
 START_TEST(test_flood_of_first_fragments_is_bounded)
 {
@@ -580,6 +607,7 @@ int main(void)
 	    test_gateway_is_the_hosts_loopback_both_ways, test_every_size_passes_both_ways,
 	    test_every_size_passes_in_pieces_and_at_other_mtus,
 	    test_fragments_in_any_order_and_twice_are_put_together,
+	    test_one_guests_flood_of_fragments_leaves_the_other_its_datagrams,
 	    test_flood_of_first_fragments_is_bounded, test_odd_fragments_do_no_harm,
 	    test_port_unreachable_comes_back_with_the_datagram_quoted,
 	    test_refused_on_the_hosts_loopback_comes_from_the_gateway,

@@ -81,10 +81,25 @@ static void on_service(void *ctx, const struct nat_udp_meta *meta, const uint8_t
 		       size_t len)
 {
 	struct fuzz *fuzz = ctx;
+	bool v4 = addr_is_v4(&meta->guest.addr);
 	const struct nat_udp_reply reply = {
-	    meta->port, meta->guest_mac, {fuzz->config.dns4, meta->service.port}, meta->guest};
+	    meta->port,
+	    meta->guest_mac,
+	    {v4 ? fuzz->config.dns4 : fuzz->config.dns6, meta->service.port},
+	    meta->guest};
 
 	nat_udp_send(fuzz->nat, &reply, payload, len);
+}
+
+static void on_router_solicited(void *ctx, struct port *port, const struct mac *mac,
+				const struct addr *from)
+{
+	static const uint8_t advertisement[16] = {134};
+	struct fuzz *fuzz = ctx;
+
+	nat_icmp6_send(fuzz->nat,
+		       &(struct nat_udp_reply){.port = port, .to_mac = *mac, .to.addr = *from},
+		       advertisement, sizeof(advertisement));
 }
 
 static void attach(struct fuzz *fuzz, unsigned n)
@@ -119,6 +134,8 @@ static void set_up(struct fuzz *fuzz, uint8_t variant)
 	    .host = &fake_host_ops,
 	    .host_ctx = &fuzz->host,
 	    .rng = &fuzz->rng,
+	    .router_solicited = on_router_solicited,
+	    .router_ctx = fuzz,
 	};
 	fuzz->config.limits.flows_max = FLOWS_MAX;
 	fuzz->config.limits.flows_per_guest_max = FLOWS_MAX - 4;
@@ -182,12 +199,15 @@ static void patch_answer(const struct fuzz *fuzz, uint8_t *bytes, size_t len)
 	uint32_t seen = fuzz->last.seq + (uint32_t)fuzz->last_len +
 			((fuzz->last.flags & (FLAG_SYN | FLAG_FIN)) != 0);
 
-	if (len < 54 || bytes[12] != 8 || bytes[13] != 0 || bytes[23] != PROTO_TCP ||
-	    fuzz->last.kind != PACKET_TCP || !addr_is_v4(&fuzz->last.src))
+	bool v4 = addr_is_v4(&fuzz->last.src);
+
+	if (len < (v4 ? 54 : 74) || fuzz->last.kind != PACKET_TCP)
 		return;
-	out.at = bytes + 26;
-	wire_put_bytes(&out, fuzz->last.dst.b + 12, 4);
-	wire_put_bytes(&out, fuzz->last.src.b + 12, 4);
+	if (bytes[12] != (v4 ? 0x08 : 0x86) || bytes[v4 ? 23 : 20] != PROTO_TCP)
+		return;
+	out.at = bytes + (v4 ? 26 : 22);
+	wire_put_bytes(&out, fuzz->last.dst.b + (v4 ? 12 : 0), v4 ? 4 : 16);
+	wire_put_bytes(&out, fuzz->last.src.b + (v4 ? 12 : 0), v4 ? 4 : 16);
 	wire_put_u16(&out, fuzz->last.dst_port);
 	wire_put_u16(&out, fuzz->last.src_port);
 	wire_put_u32(&out, fuzz->last.ack);
@@ -254,10 +274,11 @@ static void forward(struct fuzz *fuzz, uint8_t arg)
 {
 	const struct endpoint peer = {arg & 1 ? addr_v4(0x7f000001) : addr_v4(0xcb007105),
 				      (uint16_t)(arg & 2 ? 4000 : 4000 + arg)};
-	const struct endpoint guest = {addr_v4(0x0a00020f + (arg >> 6)),
-				       (uint16_t)(arg & 4 ? 22 : 80)};
+	struct endpoint guest = {addr_v4(0x0a00020f + (arg >> 6)), (uint16_t)(arg & 4 ? 22 : 80)};
 	int handle;
 
+	if (arg & 16)
+		guest.addr = (struct addr){{0xfe, 0xc0, [15] = (uint8_t)(0x15 + (arg >> 6))}};
 	if (arg & 8) {
 		nat_udp_inbound(fuzz->nat, fuzz->listener, &peer, &guest, frames_bytes("hello", 5));
 		return;
@@ -305,17 +326,23 @@ static void disturb_host(struct fuzz *fuzz, uint8_t arg)
 
 static void disturb_datagrams(struct fuzz *fuzz, uint8_t arg)
 {
-	const struct endpoint from = {addr_v4(0xcb007105), 53};
-	const struct fake_icmp error = {.to = from,
-					.offender = addr_v4(arg & 2 ? 0xc0000201 : 0),
-					.type = arg & 4 ? 3 : 11,
-					.code = arg & 3};
+	struct endpoint from = {addr_v4(0xcb007105), 53};
+	struct fake_icmp error = {.offender = addr_v4(arg & 2 ? 0xc0000201 : 0),
+				  .type = arg & 4 ? 3 : 11,
+				  .code = arg & 3};
 	enum fake_kind kind = arg & 1 ? FAKE_UDP : FAKE_PING;
 	int handle = fake_host_nth(&fuzz->host, kind, arg >> 3 & 3);
 	uint8_t bytes[256] = {0};
 
 	if (handle < 0 || handle == fuzz->listener)
 		return;
+	if (fake_host_handle(&fuzz->host, handle)->v6) {
+		from.addr = (struct addr){{0x20, 0x01, 0x0d, 0xb8, [15] = 5}};
+		error.offender = (struct addr){{arg & 2 ? 0x20 : 0}};
+		error.type = arg & 4 ? 1 : 3;
+		bytes[0] = 129;
+	}
+	error.to = from;
 	if (arg & 128)
 		fake_host_error_deliver(&fuzz->host, handle, &error, frames_bytes(bytes, arg & 63));
 	else
@@ -414,7 +441,7 @@ static void play_near(struct fuzz *fuzz, uint8_t op, const struct near *near)
 				 .options_len = syn ? sizeof(mss_and_scale) : 0};
 	struct wire_out out = wire_out(frame, sizeof(frame));
 
-	if (last->kind != PACKET_TCP || !addr_is_v4(&last->src))
+	if (last->kind != PACKET_TCP)
 		return;
 	tcp.ack += (last->flags & (FLAG_SYN | FLAG_FIN)) != 0;
 	tcp.ack -= near->acked & 128 ? distance(near->acked & 127) : 0;

@@ -570,7 +570,7 @@ static bool check_addresses(struct guestsim *sim, const struct packet *p, size_t
 	if (addr_is_unspecified(&p->src)) /* another guest looks for a lease */
 		return false;
 	if (!addr_is_v4(&p->dst) && addr_is_multicast(&p->dst)) /* advertisements and the like */
-		return false;
+		return p->kind == PACKET_ICMP && p->icmp_type == 135;
 	if (guestsim_neighbour(sim, hop, &known) && !mac_eq(&known, &p->src_mac))
 		guestsim_note_fault(sim, &sim->faults.wrong_mac, "frame from another MAC");
 	if (!addr_eq(&p->dst, &c->addr) && !addr_is_broadcast(&p->dst) &&

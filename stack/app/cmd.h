@@ -9,6 +9,8 @@ int cmd_ssh(const struct command_line *line); /* returns only when ssh could not
 int cmd_connect(const struct command_line *line);
 int cmd_wait(const struct command_line *line);
 
+int cmd_completion(const struct command_line *line);
+
 int cmd_networks(const struct command_line *line);
 int cmd_status(const struct command_line *line);
 int cmd_guests(const struct command_line *line);

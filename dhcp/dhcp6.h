@@ -123,7 +123,7 @@ const struct dhcpd6_lease *dhcpd6_lease_by_mac(const struct dhcpd6 *server, cons
 const struct dhcpd6_lease *dhcpd6_lease_next(const struct dhcpd6 *server, uint32_t *cursor);
 /* Puts back what a walk gave before a restart. 0, -EINVAL when it is none that this server could
  * have given, -EEXIST when address or client have one, -ENOSPC. */
-int dhcpd6_lease_restore(struct dhcpd6 *server, const struct dhcpd6_lease *lease, uint64_t now_ms);
+int dhcpd6_lease_restore(struct dhcpd6 *server, const struct dhcpd6_lease *from, uint64_t now_ms);
 /* Grows with each change that a lease file has to follow. */
 uint64_t dhcpd6_changes(const struct dhcpd6 *server);
 const struct dhcpd6_counters *dhcpd6_counters(const struct dhcpd6 *server);

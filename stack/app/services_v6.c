@@ -303,6 +303,7 @@ static int new_ra(struct services_v6 *s)
 static int new_dhcpd(struct services_v6 *s)
 {
 	const struct services_v6_config *c = &s->config;
+	struct addr reserved[OPTIONS_SERVICE_ADDRS_MAX];
 	struct dhcpd6_config config = {
 	    .net = c->options->net6,
 	    .server = c->options->host6,
@@ -312,8 +313,8 @@ static int new_dhcpd(struct services_v6 *s)
 	    .search = c->search,
 	    .search_n = c->search_n,
 	    .domain = c->domain,
-	    .reserved = c->reserved,
-	    .reserved_n = c->reserved_n,
+	    .reserved = reserved,
+	    .reserved_n = options_service_addrs(c->options, reserved),
 	    .leases_max = LEASES_MAX,
 	    .per_port_max = PER_PORT_MAX,
 	    .hash_key = {{rng_u64(c->rng), rng_u64(c->rng)}}, /* no guest can choose collisions */
@@ -356,7 +357,6 @@ int services_v6_new(struct services_v6 **ret, const struct services_v6_config *c
 	uv_timer_init(config->loop, &s->timer);
 	result = build(s);
 	s->config.search = NULL;
-	s->config.reserved = NULL;
 	if (result < 0) {
 		services_v6_close(s);
 		return result;

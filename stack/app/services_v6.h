@@ -24,8 +24,6 @@ struct services_v6_config {
 	bool tells_dns;            /* guests are told of a DNS server */
 	const char *const *search; /* their search list, 'search_n' names; for the call alone */
 	unsigned search_n;
-	const struct addr *reserved; /* not to be given away, 'reserved_n'; for the call alone */
-	unsigned reserved_n;
 	const char *domain; /* of the guests' own names, NULL: none */
 	/* struct dhcpd6_config's. */
 	void (*boot_url)(void *ctx, const struct dhcpd6_boot_ask *ask, char url[DHCPD6_URL_MAX]);

@@ -60,6 +60,17 @@ static void print_capture(const json_t *capture)
 	putchar('\n');
 }
 
+static void print_captures(const json_t *answer)
+{
+	json_t *capture;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "captures"), i, capture)
+	{
+		print_capture(capture);
+	}
+}
+
 static int call_and_print(const struct command_line *line, struct client_request *request)
 {
 	struct client client;
@@ -75,6 +86,8 @@ static int call_and_print(const struct command_line *line, struct client_request
 		return status;
 	if (line->json)
 		json_print(stdout, answer);
+	else if (json_object_get(answer, "captures"))
+		print_captures(answer);
 	else
 		print_capture(answer);
 	json_decref(answer);
@@ -108,8 +121,7 @@ int cmd_pcap_stop(const struct command_line *line)
 int cmd_pcap_list(const struct command_line *line)
 {
 	struct client client;
-	json_t *answer = NULL, *capture;
-	size_t i;
+	json_t *answer = NULL;
 	int status = client_open(&client, line);
 
 	if (status == 0)
@@ -118,10 +130,8 @@ int cmd_pcap_list(const struct command_line *line)
 		return status;
 	if (line->json)
 		json_print(stdout, answer);
-	json_array_foreach(line->json ? NULL : json_object_get(answer, "captures"), i, capture)
-	{
-		print_capture(capture);
-	}
+	else
+		print_captures(answer);
 	json_decref(answer);
 	return EXIT_SUCCESS;
 }

@@ -246,11 +246,11 @@ END_TEST
 
 int main(void)
 {
-	return SUITE_RUN("nat_hostile", test_segment_ahead_that_overruns_the_window_is_cut,
-			 test_fin_ahead_that_overruns_the_window_comes_again,
-			 test_window_filled_across_a_fin_that_came_ahead,
-			 test_probe_of_a_closed_window_may_be_the_last_byte_there_is,
-			 test_window_that_shrinks_after_losses_cuts_large_segments,
-			 test_single_bytes_for_a_host_that_stalls_are_kept_together,
-			 test_what_comes_out_of_order_counts_as_memory_of_the_guest);
+	return NATBED_SUITE("nat_hostile", test_segment_ahead_that_overruns_the_window_is_cut,
+			    test_fin_ahead_that_overruns_the_window_comes_again,
+			    test_window_filled_across_a_fin_that_came_ahead,
+			    test_probe_of_a_closed_window_may_be_the_last_byte_there_is,
+			    test_window_that_shrinks_after_losses_cuts_large_segments,
+			    test_single_bytes_for_a_host_that_stalls_are_kept_together,
+			    test_what_comes_out_of_order_counts_as_memory_of_the_guest);
 }

@@ -63,7 +63,7 @@ static void open_slot(struct monkey *monkey, struct slot *slot)
 	slot->to_host = dice_below(&monkey->dice, 400000);
 	slot->to_guest = UINT64_MAX; /* until it is dialled */
 	slot->peer =
-	    (struct endpoint){addr_v4(0xcb007100u + dice_below(&monkey->dice, 200)),
+	    (struct endpoint){bed_place(0xcb007100u + dice_below(&monkey->dice, 200)),
 			      (uint16_t)((slot->peaceful ? 20000 : 1) + monkey->next_port % 19000)};
 	setup.send_total = slot->to_host;
 	setup.fin_when_sent = true;
@@ -263,5 +263,5 @@ END_TEST
 
 int main(void)
 {
-	return SUITE_RUN("nat_monkey", test_anything_at_any_time);
+	return NATBED_SUITE("nat_monkey", test_anything_at_any_time);
 }

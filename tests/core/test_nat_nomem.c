@@ -305,7 +305,7 @@ static uint64_t run(scenario *play, uint64_t n, bool all_after)
 	bed_add_guest(&bed, 0);
 	inner_port_ops = bed.guests[0].port.port.ops;
 	bed.guests[0].port.port.ops = &outside_port_ops;
-	guestsim_arp_ask(bed.guests[0].sim, &bed.config.host4);
+	guestsim_arp_ask(bed.guests[0].sim, bed_gateway(&bed));
 	bed.host.defaults.echo = true;
 	old = bed_connect(&bed, 0, 40000, AWAY, 9999);
 	old->recv_seed = old->send_seed;
@@ -415,10 +415,10 @@ END_TEST
 
 int main(void)
 {
-	return SUITE_RUN("nat_nomem", test_outbound_connection_without_memory,
-			 test_download_with_loss_without_memory,
-			 test_failed_connections_without_memory, test_slow_host_without_memory,
-			 test_datagrams_and_pings_without_memory, test_forwards_without_memory,
-			 test_nat_cannot_be_made_without_memory,
-			 test_port_cannot_be_added_without_memory);
+	return NATBED_SUITE("nat_nomem", test_outbound_connection_without_memory,
+			    test_download_with_loss_without_memory,
+			    test_failed_connections_without_memory, test_slow_host_without_memory,
+			    test_datagrams_and_pings_without_memory, test_forwards_without_memory,
+			    test_nat_cannot_be_made_without_memory,
+			    test_port_cannot_be_added_without_memory);
 }

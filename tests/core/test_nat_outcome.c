@@ -382,7 +382,7 @@ END_TEST
 
 int main(void)
 {
-	return SUITE_RUN(
+	return NATBED_SUITE(
 	    "nat_outcome", test_answer_is_told_before_the_host_side_is_there,
 	    test_answer_is_told_of_a_connection_that_is_there,
 	    test_who_wanted_to_know_only_leaves_no_connection, test_closed_port_is_told_as_refused,

@@ -75,7 +75,7 @@ START_TEST(test_gateway_answers_arp_and_ping_for_a_service_address)
 	bed_settle(&bed);
 	icmp = guestsim_icmp_pop(sim);
 	ck_assert_ptr_nonnull(icmp);
-	ck_assert_uint_eq(icmp->type, 0);
+	ck_assert_uint_eq(icmp->type, bed_echo_type(true));
 	free(icmp);
 	bed_finish(&bed);
 }
@@ -143,7 +143,7 @@ END_TEST
 
 int main(void)
 {
-	return SUITE_RUN(
+	return NATBED_SUITE(
 	    "nat_service", test_two_addresses_with_one_port_are_two_services,
 	    test_other_ports_of_a_service_address_are_closed_and_lead_nowhere,
 	    test_gateway_answers_arp_and_ping_for_a_service_address,

@@ -569,12 +569,12 @@ static bool check_addresses(struct guestsim *sim, const struct packet *p, size_t
 		return true;
 	if (addr_is_unspecified(&p->src)) /* another guest looks for a lease */
 		return false;
-	if (!addr_is_v4(&p->dst) && addr_is_multicast(&p->dst)) /* advertisements and the like */
-		return p->kind == PACKET_ICMP && p->icmp_type == 135;
+	/* Neighbour discovery is for us, routers' advertisements and the like are not. */
+	if (!addr_is_v4(&p->dst) && addr_is_multicast(&p->dst))
+		return p->kind == PACKET_ICMP && (p->icmp_type == 135 || p->icmp_type == 136);
 	if (guestsim_neighbour(sim, hop, &known) && !mac_eq(&known, &p->src_mac))
 		guestsim_note_fault(sim, &sim->faults.wrong_mac, "frame from another MAC");
 	if (!addr_eq(&p->dst, &c->addr) && !addr_is_broadcast(&p->dst) &&
-	    (addr_is_v4(&p->dst) || !addr_is_multicast(&p->dst)) &&
 	    !(sim->dhcp_wanted && p->kind == PACKET_UDP && p->dst_port == 68)) {
 		guestsim_note_fault(sim, &sim->faults.wrong_addr, "packet for another address");
 		return false;

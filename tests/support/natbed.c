@@ -43,6 +43,8 @@ static struct addr to_v6(const struct addr *v4)
 		return (struct addr){{0}};
 	if (addr_is_loopback(v4))
 		return (struct addr){{[15] = 1}};
+	if (addr_is_multicast(v4))
+		return (struct addr){{0xff, 0x0e, [15] = v4->b[15]}};
 	if (addr_to_v4(v4) >> 8 == 0x0a0002) {
 		v6 = net;
 		v6.b[15] = v4->b[15];
@@ -50,6 +52,13 @@ static struct addr to_v6(const struct addr *v4)
 	}
 	memcpy(v6.b + 12, v4->b + 12, 4);
 	return v6;
+}
+
+struct addr bed_place(uint32_t v4)
+{
+	struct addr addr = addr_v4(v4);
+
+	return is_v6 ? to_v6(&addr) : addr;
 }
 
 struct addr bed_addr(const char *text)
@@ -114,9 +123,7 @@ struct endpoint bed_endpoint(const char *text, uint16_t port)
 
 struct addr bed_guest_addr(unsigned n)
 {
-	struct addr v4 = addr_v4(0x0a00020fu + n);
-
-	return is_v6 ? to_v6(&v4) : v4;
+	return bed_place(0x0a00020fu + n);
 }
 
 struct mac bed_guest_mac(unsigned n)

@@ -75,6 +75,7 @@ bool bed_is_v6(void);
 /* On an IPv6 bed an IPv4 text means the address in its place there: 10.0.2.N is fec0::N, 127.0.0.1
  * is ::1, others lie in 2001:db8::/96. */
 struct addr bed_addr(const char *text);
+struct addr bed_place(uint32_t v4); /* the same of a number in host order */
 const struct addr *bed_gateway(const struct bed *bed);
 const struct addr *bed_dns(const struct bed *bed);
 size_t bed_ip_len(void); /* bytes of an IP header */

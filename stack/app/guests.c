@@ -221,12 +221,41 @@ void guests_dhcp_answered(struct guests *guests, const struct port *port, uint64
 	guest->dhcp.last_answered_ms = now_ms;
 }
 
+static const struct guest_record *by_addr(const struct guests *guests, const struct addr *addr)
+{
+	for (struct list *link = guests->attached.next; link != &guests->attached;
+	     link = link->next) {
+		const struct guest_record *guest = &slot_of(link)->pub;
+
+		for (unsigned i = 0; i < guest->addrs_n; i++) {
+			if (addr_eq(&guest->addr[i].addr, addr))
+				return guest;
+		}
+	}
+	return NULL;
+}
+
+/* Of two guests that ask for one name, the other one has it. */
+static bool is_anothers(const struct guests *guests, const struct guest_record *guest,
+			const char *name)
+{
+	const struct guest_record *owner;
+	struct addr addr;
+
+	if (!guests->config.lease_by_name ||
+	    !guests->config.lease_by_name(guests->config.ctx, name, &addr))
+		return false;
+	owner = by_addr(guests, &addr);
+	return owner && owner != guest;
+}
+
 void guests_named(struct guests *guests, const struct port *port, const char *name)
 {
 	struct guest_record *guest = find(guests, port);
 	size_t len = strlen(name);
 
-	if (!guest || len == 0 || len >= GUESTS_NAME_MAX || strcasecmp(guest->name, name) == 0)
+	if (!guest || len == 0 || len >= GUESTS_NAME_MAX || strcasecmp(guest->name, name) == 0 ||
+	    is_anothers(guests, guest, name))
 		return;
 	for (struct list *link = guests->attached.next; link != &guests->attached;
 	     link = link->next) {
@@ -329,20 +358,6 @@ static int found(const struct guest_record *guest, const struct addr *addr,
 	}
 	*ret = (struct guests_found){guest, *addr};
 	return 0;
-}
-
-static const struct guest_record *by_addr(const struct guests *guests, const struct addr *addr)
-{
-	for (struct list *link = guests->attached.next; link != &guests->attached;
-	     link = link->next) {
-		const struct guest_record *guest = &slot_of(link)->pub;
-
-		for (unsigned i = 0; i < guest->addrs_n; i++) {
-			if (addr_eq(&guest->addr[i].addr, addr))
-				return guest;
-		}
-	}
-	return NULL;
 }
 
 static int find_by_mac(const struct guests *guests, const struct mac *mac, struct guests_found *ret,

@@ -349,6 +349,12 @@ static void send_dhcp(struct guestsim *sim, uint8_t type)
 		wire_put_u16(&out, 54 << 8 | 4);
 		wire_put_bytes(&out, sim->lease.server.b + 12, 4);
 	}
+	if (sim->config.hostname[0]) {
+		wire_put_u8(&out, 12);
+		wire_put_u8(&out, (uint8_t)strlen(sim->config.hostname));
+		wire_put_bytes(&out, (const uint8_t *)sim->config.hostname,
+			       strlen(sim->config.hostname));
+	}
 	wire_put_u32(&out, 55u << 24 | 3u << 16 | 3u << 8 | 6u);
 	wire_put_u8(&out, 26);
 	wire_put_u8(&out, 255);

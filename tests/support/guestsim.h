@@ -20,7 +20,8 @@ struct guestsim_config {
 	struct addr addr; /* unspecified until a lease is there */
 	struct subnet net;
 	struct addr gateway;
-	uint16_t mtu; /* of IP packets, both ways */
+	uint16_t mtu;      /* of IP packets, both ways */
+	char hostname[32]; /* told to DHCP; "": none */
 	uint64_t seed;
 	void (*send)(void *ctx, const uint8_t *frame, size_t len);
 	void *ctx;

@@ -94,7 +94,7 @@ static void guest_reads(struct wire_guest *guest)
 struct guestsim *wire_add_guest(struct wire *wire, unsigned n)
 {
 	struct wire_guest *guest = &wire->guests[n];
-	const struct guestsim_config config = {
+	struct guestsim_config config = {
 	    .mac = {{0x52, 0x54, 0, 0, 0, (uint8_t)(15 + n)}},
 	    .net = {addr_v4(0x0a000200), 24},
 	    .gateway = addr_v4(0x0a000202),
@@ -104,6 +104,8 @@ struct guestsim *wire_add_guest(struct wire *wire, unsigned n)
 	    .ctx = guest,
 	};
 
+	if (wire->hostname)
+		snprintf(config.hostname, sizeof(config.hostname), "%s", wire->hostname);
 	if (guest->sim)
 		guestsim_free(guest->sim);
 	guest->fd = guest_connect(wire->place.socket_path);
@@ -169,14 +171,20 @@ void wire_turns_for(struct wire *wire, int ms)
 		wire_turn(wire, (int)(end - now_ms()) + 1);
 }
 
-void wire_start(struct wire *wire, const char *line)
+void wire_start_with(struct wire *wire, const char *line, int fd)
 {
 	memset(wire, 0, sizeof(*wire));
 	for (unsigned n = 0; n < WIRE_GUESTS_MAX; n++)
 		wire->guests[n].fd = -1;
 	signal(SIGPIPE, SIG_IGN);
 	process_place_make(&wire->place);
+	wire->place.inherited = fd;
 	process_start(&wire->process, &wire->place, line);
+}
+
+void wire_start(struct wire *wire, const char *line)
+{
+	wire_start_with(wire, line, -1);
 }
 
 void wire_finish(struct wire *wire)

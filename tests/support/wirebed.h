@@ -28,10 +28,13 @@ struct wire {
 	struct wire_guest guests[WIRE_GUESTS_MAX];
 	int children[WIRE_CHILDREN_MAX]; /* echo servers: process ids */
 	unsigned children_n;
+	const char *hostname; /* that guests attached from here on tell DHCP; NULL: none */
 };
 
 /* Starts the program with these arguments, split at '|'. */
 void wire_start(struct wire *wire, const char *line);
+/* The same with 'fd' as the program's PROCESS_INHERITED_FD. */
+void wire_start_with(struct wire *wire, const char *line, int fd);
 /* Attaches guest n and gets it a lease. */
 struct guestsim *wire_add_guest(struct wire *wire, unsigned n);
 void wire_drop_guest(struct wire *wire, unsigned n); /* closes its socket; the sim stays readable */

@@ -225,6 +225,23 @@ START_TEST(test_lease_from_before_counts_while_its_guest_may_be_here)
 }
 END_TEST
 
+START_TEST(test_name_stays_with_the_guest_that_dhcp_gives_it_to)
+{
+	struct guests *guests = new_guests();
+
+	guests_port_add(guests, &ports[0], 5);
+	guests_port_add(guests, &ports[1], 6);
+	leased(guests, 0, "10.0.2.77", 1);
+	guests_named(guests, &ports[0], "old");
+	leased(guests, 1, "10.0.2.78", 2);
+	guests_named(guests, &ports[1], "old");
+	ck_assert_str_eq(find(guests, "old"), "10.0.2.77");
+	ck_assert_str_eq(guests_by_port(guests, &ports[0])->name, "old");
+	ck_assert_str_eq(guests_by_port(guests, &ports[1])->name, "");
+	guests_free(guests);
+}
+END_TEST
+
 START_TEST(test_ports_that_are_not_attached_are_ignored)
 {
 	struct guests *guests = new_guests();
@@ -251,5 +268,6 @@ int main(void)
 			 test_one_port_with_two_cards_has_each_cards_address,
 			 test_lists_are_bounded_and_keep_the_lease,
 			 test_lease_from_before_counts_while_its_guest_may_be_here,
+			 test_name_stays_with_the_guest_that_dhcp_gives_it_to,
 			 test_ports_that_are_not_attached_are_ignored);
 }

@@ -165,6 +165,36 @@ static void say_forwards(FILE *out, const struct announcement *a)
 	}
 }
 
+/* Each announcement is one line, whatever was typed. */
+static void say_text(FILE *out, const char *text)
+{
+	for (; *text; text++)
+		fputc((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text, out);
+}
+
+static void say_guestfwds(FILE *out, const struct options *o)
+{
+	static const char *const kinds[] = {
+	    [GUESTFWD_TCP] = "tcp", [GUESTFWD_UNIX] = "unix", [GUESTFWD_CMD] = "command"};
+	char at[ENDPOINT_TEXT_MAX], server[ADDR_TEXT_MAX];
+
+	for (unsigned i = 0; i < o->guestfwd.n; i++) {
+		const struct guestfwd_rule *rule = &o->guestfwd.rule[i];
+		struct endpoint place = {rule->addr, rule->port};
+
+		fprintf(out, "guests' %s -> %s ", endpoint_format(&place, at), kinds[rule->kind]);
+		say_text(out, rule->target);
+		if (rule->kind == GUESTFWD_TCP)
+			fprintf(out, " port %u", rule->target_port);
+		fputc('\n', out);
+	}
+	if (o->smb[0]) {
+		fprintf(out, "guests' \\\\%s\\qemu -> ", addr_format(&o->smbserver, server));
+		say_text(out, o->smb);
+		fputs(" (no password)\n", out);
+	}
+}
+
 void announce(FILE *out, const struct announcement *a)
 {
 	const struct options *o = a->options;
@@ -175,6 +205,7 @@ void announce(FILE *out, const struct announcement *a)
 		say_vhost(out, a);
 	say_addresses(out, o);
 	say_forwards(out, a);
+	say_guestfwds(out, o);
 	if (a->ping_forbidden)
 		fputs("ping to outside needs sysctl net.ipv4.ping_group_range=\"0 2147483647\" on "
 		      "this host\n",

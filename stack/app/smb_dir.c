@@ -40,11 +40,11 @@ static bool is_program(const char *path)
 }
 
 /* The folders of $PATH, then those that an ordinary user's PATH lacks. */
-static int find_smbd(char out[PATH_MAX], const char *path, char error[SMB_ERROR_MAX])
+static int find_smbd(char out[PATH_MAX], const struct smb_place *place, char error[SMB_ERROR_MAX])
 {
 	static const char usual[] =
 	    "/usr/sbin:/usr/local/sbin:/sbin:/usr/local/samba/sbin:/usr/bin";
-	const char *lists[] = {path ? path : "", usual};
+	const char *lists[] = {place->path ? place->path : "", place->usual ? place->usual : usual};
 
 	for (size_t i = 0; i < 2; i++) {
 		for (const char *at = lists[i]; *at;) {
@@ -237,7 +237,7 @@ int smb_dir_make(struct smb_dir *ret, const char *share, const struct smb_place 
 	const char *base = is_usable_base(place->xdg) ? place->xdg : place->tmp;
 	struct smb_dir dir = {.lock = -1};
 	char folder[PATH_MAX], user[64];
-	int result = find_smbd(dir.smbd, place->path, error);
+	int result = find_smbd(dir.smbd, place, error);
 
 	if (result == 0)
 		result = find_share(folder, share, error);

@@ -17,10 +17,11 @@ struct smb_dir {
 	int lock;            /* held while we live, so that others can tell what was left behind */
 };
 
-/* Finds smbd, looks at 'share', makes the directory. 'xdg' and 'tmp' as in runtime_dir.h, 'path' is
- * $PATH; both may be NULL. 0; or a negative errno, one line in 'error', and nothing made. */
+/* Finds smbd, looks at 'share', makes the directory. 'xdg' (may be NULL) and 'tmp' as in
+ * runtime_dir.h, 'path' is $PATH (may be NULL), 'usual' where else smbd may be (NULL: where it is
+ * installed). 0; or a negative errno, one line in 'error', and nothing made. */
 struct smb_place {
-	const char *xdg, *tmp, *path;
+	const char *xdg, *tmp, *path, *usual;
 };
 int smb_dir_make(struct smb_dir *ret, const char *share, const struct smb_place *place,
 		 char error[SMB_ERROR_MAX]);

@@ -108,11 +108,22 @@ START_TEST(test_forwards_say_where_they_are_bound_and_how_to_widen_them)
 }
 END_TEST
 
+START_TEST(test_services_at_addresses_of_their_own_are_told)
+{
+	say("--guestfwd|::80-tcp:web:8080|--guestfwd|:10.0.2.9:7-cmd:cat -u|--smb|/srv/a\nb",
+	    "/run/s", seven);
+	assert_said("guests' 10.0.2.4:80 -> tcp web port 8080\n"
+		    "guests' 10.0.2.9:7 -> command cat -u\n"
+		    "guests' \\\\10.0.2.4\\qemu -> /srv/a?b (no password)\n");
+}
+END_TEST
+
 int main(void)
 {
 	return SUITE_RUN(
 	    "announce", test_arguments_are_those_of_the_qemu_found,
 	    test_odd_names_are_escaped_for_qemu, test_without_a_socket_there_is_nothing_to_paste,
 	    test_large_mtu_is_told_to_the_network_card, test_addresses_say_what_leads_where,
-	    test_forwards_say_where_they_are_bound_and_how_to_widen_them);
+	    test_forwards_say_where_they_are_bound_and_how_to_widen_them,
+	    test_services_at_addresses_of_their_own_are_told);
 }

@@ -79,9 +79,8 @@ void lease_file_put_end(struct wire_out *out)
 	put_text(out, end);
 }
 
-/* "ipv4 52:54:00:12:34:56 10.0.2.15 2026-11-22T14:51:22Z web", "ipv6 DUID/IAID ADDR ..."; the name
- * is
- * "-" when there is none. */
+/* "ipv4 52:54:00:12:34:56 10.0.2.15 2026-11-22T14:51:22Z web", "ipv6 DUID/IAID/MAC ADDR ...";
+ * the name is "-" when there is none. */
 void lease_file_put(struct wire_out *out, const struct lease_record *record)
 {
 	char text[ADDR_TEXT_MAX > MAC_TEXT_MAX ? ADDR_TEXT_MAX : MAC_TEXT_MAX];
@@ -95,8 +94,9 @@ void lease_file_put(struct wire_out *out, const struct lease_record *record)
 			snprintf(text, sizeof(text), "%02x", record->duid[i]);
 			put_text(out, text);
 		}
-		snprintf(text, sizeof(text), "/%u", (unsigned)record->iaid);
+		snprintf(text, sizeof(text), "/%u/", (unsigned)record->iaid);
 		put_text(out, text);
+		put_text(out, mac_format(&record->mac, text));
 	}
 	put_text(out, " ");
 	put_text(out, addr_format(&record->addr, text));
@@ -177,16 +177,16 @@ static int hex_digit(char c)
 	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-static bool parse_iaid(const char *text, uint32_t *ret)
+static bool parse_iaid(const char *text, size_t len, uint32_t *ret)
 {
 	uint64_t value = 0;
 
-	if (!*text)
+	if (len == 0)
 		return false;
-	for (; *text; text++) {
-		if (*text < '0' || *text > '9')
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] < '0' || text[i] > '9')
 			return false;
-		value = value * 10 + (uint64_t)(*text - '0');
+		value = value * 10 + (uint64_t)(text[i] - '0');
 		if (value > UINT32_MAX)
 			return false;
 	}
@@ -194,7 +194,7 @@ static bool parse_iaid(const char *text, uint32_t *ret)
 	return true;
 }
 
-/* "DUID/IAID", the first in hexadecimal. */
+/* "DUID/IAID/MAC", the first in hexadecimal. */
 static bool parse_duid(const char *text, struct lease_record *ret)
 {
 	unsigned n = 0;
@@ -206,7 +206,9 @@ static bool parse_duid(const char *text, struct lease_record *ret)
 		ret->duid[n++] = (uint8_t)(high << 4 | low);
 	}
 	ret->duid_len = (uint8_t)n;
-	return n > 0 && *text == '/' && parse_iaid(text + 1, &ret->iaid);
+	size_t iaid_len = *text == '/' ? strcspn(text + 1, "/") : 0;
+	return n > 0 && *text == '/' && parse_iaid(text + 1, iaid_len, &ret->iaid) &&
+	       text[1 + iaid_len] == '/' && mac_parse(text + 2 + iaid_len, &ret->mac) == 0;
 }
 
 static bool parse_hostname(const char *text, char ret[DHCPD_HOSTNAME_MAX])

@@ -20,8 +20,8 @@ struct lease_record {
 	struct addr addr;
 	int64_t expires_s; /* seconds since 1970; in the past: kept for the client's return */
 	char hostname[DHCPD_HOSTNAME_MAX]; /* "": none */
-	struct mac mac;                    /* V4's identity */
-	uint32_t iaid;                     /* V6's identity is this and the DUID */
+	struct mac mac;                    /* V4's identity, and the larger part of V6's */
+	uint32_t iaid;                     /* V6: this and the DUID */
 	uint8_t duid_len;                  /* bytes */
 	uint8_t duid[LEASE_DUID_MAX];
 };

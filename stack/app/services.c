@@ -222,6 +222,8 @@ static void restore_lease(void *ctx, const struct lease_record *record)
 
 	if (s->dhcp4)
 		dhcp4_restore(s->dhcp4, record);
+	if (s->v6)
+		services_v6_restore(s->v6, record);
 }
 
 static void collect_leases(void *ctx, struct lease_store *store)
@@ -230,6 +232,8 @@ static void collect_leases(void *ctx, struct lease_store *store)
 
 	if (s->dhcp4)
 		dhcp4_collect(s->dhcp4, store);
+	if (s->v6)
+		services_v6_collect(s->v6, store);
 }
 
 static int open_store(struct services *s)
@@ -300,6 +304,7 @@ static int start_v6(struct services *s)
 	    .nat = c->nat,
 	    .guests = c->guests,
 	    .rng = c->rng,
+	    .store = s->store,
 	    .mac = c->mac,
 	    .ports_max = c->ports_max,
 	    .tells_dns = !o->restrict_guests,

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define DHCP6_SERVER_PORT 547
 #define DHCP6_CLIENT_PORT 546
@@ -21,6 +22,7 @@ struct services_v6 {
 	struct services_v6_config config;
 	struct ra *ra;
 	struct dhcpd6 *dhcpd;
+	uint64_t changes; /* dhcpd's that the lease file has been told of */
 	struct host_routes *routes;
 	uv_timer_t timer;    /* the next advertisement */
 	struct port **ports; /* attached, 'ports_n' of config.ports_max */
@@ -166,6 +168,15 @@ static void tell_leased(struct services_v6 *s, const struct nat_udp_meta *meta,
 	}
 }
 
+static void tell_store(struct services_v6 *s)
+{
+	uint64_t changes = dhcpd6_changes(s->dhcpd);
+
+	if (s->config.store && changes != s->changes)
+		lease_store_changed(s->config.store);
+	s->changes = changes;
+}
+
 static void on_dhcp(void *ctx, const struct nat_udp_meta *meta, const uint8_t *payload, size_t len)
 {
 	struct services_v6 *s = ctx;
@@ -185,6 +196,7 @@ static void on_dhcp(void *ctx, const struct nat_udp_meta *meta, const uint8_t *p
 	verdict = dhcpd6_input(s->dhcpd, wire_in(payload, len), &from, now_ms, &reply);
 	log_dhcp(s, verdict, meta, &reply);
 	tell_leased(s, meta, &reply);
+	tell_store(s);
 	if (reply.bytes.bad || wire_len(&reply.bytes) == 0)
 		return;
 	guests_dhcp_answered(s->config.guests, meta->port, now_ms);
@@ -206,6 +218,54 @@ static void boot_url(void *ctx, const struct dhcpd6_boot_ask *ask, char url[DHCP
 
 	if (s->config.boot_url)
 		s->config.boot_url(s->config.boot_ctx, ask, url);
+}
+
+/* ---- the lease file: wall-clock time there, the loop's here ---- */
+
+void services_v6_restore(struct services_v6 *s, const struct lease_record *record)
+{
+	uint64_t now_ms = uv_now(s->config.loop);
+	int64_t left_s = record->expires_s - (int64_t)time(NULL);
+	struct dhcpd6_lease lease = {.addr = record->addr,
+				     .mac = record->mac,
+				     .iaid = record->iaid,
+				     .duid_len = record->duid_len,
+				     .expires_ms = now_ms,
+				     .active = left_s > 0};
+
+	_Static_assert(sizeof(lease.duid) == sizeof(record->duid), "a DUID is a DUID");
+	_Static_assert(sizeof(lease.hostname) == sizeof(record->hostname), "so is a name");
+	if (record->kind != LEASE_RECORD_V6)
+		return;
+	if (left_s > LEASE_S) /* the clock was set back */
+		left_s = LEASE_S;
+	if (left_s > 0)
+		lease.expires_ms += (uint64_t)left_s * 1000;
+	memcpy(lease.duid, record->duid, record->duid_len);
+	memcpy(lease.hostname, record->hostname, sizeof(lease.hostname));
+	(void)dhcpd6_lease_restore(s->dhcpd, &lease, now_ms);
+}
+
+void services_v6_collect(struct services_v6 *s, struct lease_store *store)
+{
+	int64_t now_ms = (int64_t)uv_now(s->config.loop), now_s = (int64_t)time(NULL);
+	const struct dhcpd6_lease *lease;
+	uint32_t cursor = 0;
+
+	while ((lease = dhcpd6_lease_next(s->dhcpd, &cursor)) != NULL) {
+		int64_t left_ms = (int64_t)lease->expires_ms - now_ms;
+		struct lease_record record = {.kind = LEASE_RECORD_V6,
+					      .addr = lease->addr,
+					      .mac = lease->mac,
+					      .iaid = lease->iaid,
+					      .duid_len = (uint8_t)lease->duid_len};
+
+		/* A released one ends now, whatever it had left. */
+		record.expires_s = now_s + (lease->active || left_ms < 0 ? left_ms / 1000 : 0);
+		memcpy(record.duid, lease->duid, lease->duid_len);
+		memcpy(record.hostname, lease->hostname, sizeof(record.hostname));
+		lease_store_put(store, &record);
+	}
 }
 
 /* ---- names ---- */

@@ -5,6 +5,7 @@
 
 #include "dhcp/dhcp6.h"
 #include "stack/app/guests.h"
+#include "stack/app/lease_store.h"
 #include "stack/app/options.h"
 #include "stack/nat/nat.h"
 
@@ -19,6 +20,7 @@ struct services_v6_config {
 	struct nat *nat;
 	struct guests *guests;
 	struct rng *rng;
+	struct lease_store *store; /* NULL: leases are not kept */
 	struct mac mac;            /* the gateway's */
 	unsigned ports_max;        /* attached at once */
 	bool tells_dns;            /* guests are told of a DNS server */
@@ -48,7 +50,11 @@ bool services_v6_by_name(const struct services_v6 *s, const char *label, struct 
 bool services_v6_by_addr(const struct services_v6 *s, const struct addr *addr,
 			 char ret[DHCPD6_HOSTNAME_MAX]);
 
-/* The server, for listings and for the lease file. */
+/* For the lease file: see struct lease_store_config. Takes V6 records alone. */
+void services_v6_restore(struct services_v6 *s, const struct lease_record *record);
+void services_v6_collect(struct services_v6 *s, struct lease_store *store);
+
+/* The server, for listings. */
 struct dhcpd6 *services_v6_dhcpd(struct services_v6 *s);
 /* Before nat_free(). The memory goes when libuv has closed the handles. NULL is fine. */
 void services_v6_close(struct services_v6 *s);

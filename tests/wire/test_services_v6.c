@@ -290,6 +290,38 @@ START_TEST(test_dhcpv6_tells_addresses_dns_and_a_boot_file)
 }
 END_TEST
 
+START_TEST(test_a_lease_is_the_same_after_a_restart)
+{
+	struct dhcp6_built m = dhcp6_build(SOLICIT, 2);
+	struct addr kept;
+	char line[200], path[160], head[] = "--lease-file|";
+
+	/* The place is made by set_up(), and the file lies beside it. */
+	snprintf(path, sizeof(path), "/tmp/lwnat-leases.%d", (int)getpid());
+	snprintf(line, sizeof(line), "%s%s", head, path);
+	set_up(line);
+	dhcp6_build_put(&m, 14, "", 0);
+	dhcp6_build_ia(&m, 9, NULL);
+	exchange_dhcp(&m, REPLY); /* another system of this card, which takes ::15 */
+	guest.mac = dhcp6_mac(3);
+	lease("web"); /* ::16 */
+	kept = guest.addr;
+	ck_assert_int_eq(kill(process.pid, SIGTERM), 0);
+	process_finish(&process);
+	close(guest.fd);
+	process_place_remove(&place);
+
+	set_up(line);
+	guest.mac = dhcp6_mac(3);
+	lease("web");
+	ck_assert(addr_eq(&guest.addr, &kept));
+	kept = dhcp6_addr("fec0::16");
+	ck_assert(addr_eq(&guest.addr, &kept));
+	take_down();
+	ck_assert_int_eq(unlink(path), 0);
+}
+END_TEST
+
 /* ---- DNS ---- */
 
 static size_t build_query(uint8_t *bytes, size_t max, const char *name, uint16_t type)
@@ -663,7 +695,7 @@ int main(void)
 	    "services_v6", test_solicitations_are_answered_at_once, test_the_end_is_told_to_guests,
 	    test_a_restricted_guest_has_no_router_and_no_dns,
 	    test_dhcpv6_tells_addresses_dns_and_a_boot_file,
-	    test_names_have_addresses_of_both_families,
+	    test_a_lease_is_the_same_after_a_restart, test_names_have_addresses_of_both_families,
 	    test_a_name_of_dhcpv4_has_the_address_that_the_guest_made,
 	    test_v6_guest_asks_a_v4_resolver, test_v4_guest_asks_a_v6_resolver,
 	    test_gateway_is_the_hosts_loopback, test_dns_is_served_over_tcp,

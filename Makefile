@@ -11,6 +11,7 @@ PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
 MANDIR ?= $(PREFIX)/share/man
 DATADIR ?= $(PREFIX)/share/lwnat
+UNITDIR ?= $(PREFIX)/lib/systemd/user
 VERSION := 0.1
 TEST_JOBS ?= 2
 CLANG ?= clang
@@ -274,14 +275,24 @@ $(man_page): man/lwnat.1.in $(program)
 	$(call say,MAN,$@)$(dir $(program))$(notdir $(program)) --man-options > $@.options
 	$(Q)sed -e '/^@OPTIONS@$$/{r $@.options' -e 'd}' -e 's/@VERSION@/$(VERSION)/' $< > $@
 
-.PHONY: install uninstall
-install: all $(man_page)
+# Units of a user's service manager. Made afresh: BINDIR may be another one than last time.
+units := $(patsubst stack/app/systemd/%.in,build/systemd/%,$(wildcard stack/app/systemd/*.in))
+build/systemd/%: stack/app/systemd/%.in FORCE
+	@mkdir -p $(@D)
+	$(Q)sed 's|@BINDIR@|$(BINDIR)|' '$<' > '$@'
+
+.PHONY: install uninstall units
+units: $(units)
+install: all $(man_page) $(units)
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(DATADIR)
 	install -m 755 lwnat $(DESTDIR)$(BINDIR)/lwnat
 	install -m 644 $(man_page) $(DESTDIR)$(MANDIR)/man1/lwnat.1
 	install -m 644 stack/app/openapi.json $(DESTDIR)$(DATADIR)/openapi.json
+	install -d $(DESTDIR)$(UNITDIR)
+	install -m 644 $(units) $(DESTDIR)$(UNITDIR)
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/lwnat $(DESTDIR)$(MANDIR)/man1/lwnat.1 $(DESTDIR)$(DATADIR)/openapi.json
+	rm -f $(patsubst build/systemd/%,$(DESTDIR)$(UNITDIR)/%,$(units))
 
 .PHONY: help
 help:

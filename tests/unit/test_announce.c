@@ -89,6 +89,27 @@ START_TEST(test_addresses_say_what_leads_where)
 }
 END_TEST
 
+START_TEST(test_each_family_that_is_on_has_its_addresses)
+{
+	say("--mtu|1300", "/run/s", seven);
+	assert_said("dhcp from 10.0.2.15\nnet6 fec0::/64\n"
+		    "gateway6 fec0::2 (this host's own services too)\n"
+		    "dns6 fec0::3\ndhcp6 from fec0::15\n");
+	say("--ipv6|off", "/run/s", seven);
+	ck_assert_ptr_null(strstr(text, "net6"));
+	say("--ipv6|on|--ipv6-net|fd00:7::/64|--hostfwd|tcp:[::1]:80-[fd00:8::1]:80", "/run/s",
+	    seven);
+	ck_assert_ptr_null(strstr(text, "10.0.2"));
+	assert_said("net6 fd00:7::/64\ngateway6 fd00:7::2 ");
+	assert_said("tcp [::1]:80 -> [fd00:8::1]:80 (outside of the net: ");
+	say("--mtu|1000", "/run/s", seven);
+	assert_said("no IPv6: it needs --mtu 1280 or more\n");
+	say("--restrict|on", "/run/s", seven);
+	assert_said("gateway6 fec0::2 (restricted: leads nowhere)\n"
+		    "dns6 fec0::3 (restricted: not served)\n");
+}
+END_TEST
+
 START_TEST(test_forwards_say_where_they_are_bound_and_how_to_widen_them)
 {
 	say("--hostfwd|tcp::3522-:22", "/run/s", seven);
@@ -124,6 +145,7 @@ int main(void)
 	    "announce", test_arguments_are_those_of_the_qemu_found,
 	    test_odd_names_are_escaped_for_qemu, test_without_a_socket_there_is_nothing_to_paste,
 	    test_large_mtu_is_told_to_the_network_card, test_addresses_say_what_leads_where,
+	    test_each_family_that_is_on_has_its_addresses,
 	    test_forwards_say_where_they_are_bound_and_how_to_widen_them,
 	    test_services_at_addresses_of_their_own_are_told);
 }

@@ -29,6 +29,23 @@ static int find_target(struct forward *f, char why[GUESTS_ERROR_MAX])
 	return 0;
 }
 
+/* Where there is no IPv4, a rule without an address means the first lease's; but a guest may have
+ * no address but one that it made itself. Then the only guest is meant. */
+static void find_only_guest(const struct forward *f, struct addr *addr)
+{
+	const struct guests *guests = f->forwards->config.guests;
+	char text[ADDR_TEXT_MAX], why[GUESTS_ERROR_MAX];
+	struct guests_found found;
+
+	if (f->rule.guest_addr_given || addr_is_v4(addr))
+		return;
+	if (guests_find(guests, addr_format(addr, text), &found, why) == 0 && found.guest)
+		return;
+	if (guests_find(guests, "", &found, why) == 0 && !addr_is_v4(&found.addr) &&
+	    !addr_is_link_local(&found.addr))
+		*addr = found.addr;
+}
+
 int forward_target(struct forward *forward, uint16_t offset, struct endpoint *ret,
 		   char why[GUESTS_ERROR_MAX])
 {
@@ -37,6 +54,8 @@ int forward_target(struct forward *forward, uint16_t offset, struct endpoint *re
 	if (result < 0)
 		return result;
 	ret->addr = forward->rule.guest[0] ? forward->target : forward->rule.guest_addr;
+	if (!forward->rule.guest[0])
+		find_only_guest(forward, &ret->addr);
 	ret->port = (uint16_t)(forward->rule.guest_port + offset);
 	return 0;
 }

@@ -268,11 +268,11 @@ fuzz:
 lint:
 	$(Q)tests/support/lint
 
-# The OPTIONS section comes from the program's own table.
-man_page := build/man/lwnat.1
-$(man_page): man/lwnat.1.in $(program)
+# The options and commands come from the program's own tables.
+man_pages := $(patsubst man/%.in,build/man/%,$(wildcard man/*.1.in))
+build/man/%.1: man/%.1.in $(program)
 	@mkdir -p $(@D)
-	$(call say,MAN,$@)$(dir $(program))$(notdir $(program)) --man-options > $@.options
+	$(call say,MAN,$@)$(dir $(program))$(notdir $(program)) --man-options $(patsubst lwnat-%,%,$(filter lwnat-%,$*)) > $@.options
 	$(Q)sed -e '/^@OPTIONS@$$/{r $@.options' -e 'd}' -e 's/@VERSION@/$(VERSION)/' $< > $@
 
 # Units of a user's service manager. Made afresh: BINDIR may be another one than last time.
@@ -281,17 +281,36 @@ build/systemd/%: stack/app/systemd/%.in FORCE
 	@mkdir -p $(@D)
 	$(Q)sed 's|@BINDIR@|$(BINDIR)|' '$<' > '$@'
 
+completions := build/completion/lwnat build/completion/_lwnat build/completion/lwnat.fish
+$(completions): $(program)
+	@mkdir -p $(@D)
+	$(call say,GEN,$@)$(dir $(program))$(notdir $(program)) completion \
+		$(if $(filter %/lwnat,$@),bash,$(if $(filter %/_lwnat,$@),zsh,fish)) > $@
+.PHONY: man completion
+man: $(man_pages)
+completion: $(completions)
+
+# What each shell looks through by itself; zsh: where $fpath has it.
+BASHCOMPDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHCOMPDIR ?= $(PREFIX)/share/zsh/site-functions
+FISHCOMPDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+
 .PHONY: install uninstall units
 units: $(units)
-install: all $(man_page) $(units)
-	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(DATADIR)
+install: all $(man_pages) $(completions) $(units)
+	install -d $(addprefix $(DESTDIR),$(BINDIR) $(MANDIR)/man1 $(DATADIR) $(BASHCOMPDIR) $(ZSHCOMPDIR) $(FISHCOMPDIR))
 	install -m 755 lwnat $(DESTDIR)$(BINDIR)/lwnat
-	install -m 644 $(man_page) $(DESTDIR)$(MANDIR)/man1/lwnat.1
+	install -m 644 $(man_pages) $(DESTDIR)$(MANDIR)/man1/
+	install -m 644 build/completion/lwnat $(DESTDIR)$(BASHCOMPDIR)/lwnat
+	install -m 644 build/completion/_lwnat $(DESTDIR)$(ZSHCOMPDIR)/_lwnat
+	install -m 644 build/completion/lwnat.fish $(DESTDIR)$(FISHCOMPDIR)/lwnat.fish
 	install -m 644 stack/app/openapi.json $(DESTDIR)$(DATADIR)/openapi.json
 	install -d $(DESTDIR)$(UNITDIR)
 	install -m 644 $(units) $(DESTDIR)$(UNITDIR)
 uninstall:
-	rm -f $(DESTDIR)$(BINDIR)/lwnat $(DESTDIR)$(MANDIR)/man1/lwnat.1 $(DESTDIR)$(DATADIR)/openapi.json
+	rm -f $(DESTDIR)$(BINDIR)/lwnat $(addprefix $(DESTDIR)$(MANDIR)/man1/,$(notdir $(man_pages))) \
+		$(DESTDIR)$(BASHCOMPDIR)/lwnat $(DESTDIR)$(ZSHCOMPDIR)/_lwnat $(DESTDIR)$(FISHCOMPDIR)/lwnat.fish \
+		$(DESTDIR)$(DATADIR)/openapi.json
 	rm -f $(patsubst build/systemd/%,$(DESTDIR)$(UNITDIR)/%,$(units))
 
 .PHONY: help

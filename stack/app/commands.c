@@ -210,7 +210,7 @@ static int take_long(struct walk *w, const char *arg)
 /* "-n NAME", "-nNAME" */
 static int take_short(struct walk *w, const char *arg)
 {
-	const struct command_option *o = find_option(w, NULL, 0, arg[1]);
+	const struct command_option *o = find_option(w, "", 0, arg[1]);
 
 	if (!o || (!o->arg && arg[2] != '\0'))
 		return unknown_option(w, arg);

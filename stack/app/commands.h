@@ -70,5 +70,7 @@ bool command_has_option(const struct command *command, const struct command_opti
 void command_print_help(FILE *out, const struct command *command);
 /* The commands with their summaries, of which 'first' is the first word; NULL: all. */
 void commands_print(FILE *out, const char *first);
+/* DESCRIPTION or COMMANDS, and OPTIONS, of the man page of the command 'first'. */
+void commands_print_man(FILE *out, const char *first);
 
 #endif

@@ -40,3 +40,88 @@ void command_print_help(FILE *out, const struct command *c)
 			print_option(out, &command_options[i]);
 	}
 }
+
+/* ---- the man page ---- */
+
+static void man_option(FILE *out, const struct command_option *o)
+{
+	fputs(".TP\n\\fB", out);
+	if (o->letter)
+		fprintf(out, "\\-%c\\fR, \\fB", o->letter);
+	fputs("\\-\\-", out);
+	text_roff(out, o->name);
+	fputs("\\fR", out);
+	if (o->arg) {
+		fputs(" \\fI", out);
+		text_roff(out, o->arg);
+		fputs("\\fR", out);
+	}
+	fputc('\n', out);
+	text_roff(out, o->help);
+	fputc('\n', out);
+}
+
+/* The options of this command that are not of all commands beginning with 'first' as well. */
+static void man_own_options(FILE *out, const struct command *c, const char *first)
+{
+	const struct command all = {.name = first};
+	bool any = false;
+
+	for (unsigned i = 0; i < command_options_n; i++) {
+		if (!command_has_option(c, &command_options[i]) ||
+		    command_has_option(&all, &command_options[i]))
+			continue;
+		fputs(any ? "" : ".RS\n", out);
+		man_option(out, &command_options[i]);
+		any = true;
+	}
+	fputs(any ? ".RE\n" : "", out);
+}
+
+static void man_command(FILE *out, const struct command *c, const char *first)
+{
+	fputs(".TP\n\\fB", out);
+	text_roff(out, c->name + strlen(first) + 1);
+	fputs("\\fR", out);
+	if (*c->args != '\0') {
+		fputs(" \\fI", out);
+		text_roff(out, c->args);
+		fputs("\\fR", out);
+	}
+	fputc('\n', out);
+	text_roff(out, c->summary);
+	fputc('\n', out);
+	if (*c->text != '\0') {
+		text_roff(out, c->text);
+		fputc('\n', out);
+	}
+	man_own_options(out, c, first);
+}
+
+void commands_print_man(FILE *out, const char *first)
+{
+	const struct command all = {.name = first};
+	size_t len = strlen(first);
+	bool any = false;
+
+	for (unsigned i = 0; i < commands_n; i++) {
+		const struct command *c = &commands[i];
+
+		if (strcmp(c->name, first) == 0) {
+			fputs(".SH DESCRIPTION\n", out);
+			text_roff(out, c->summary);
+			fputc('\n', out);
+			text_roff(out, c->text);
+			fputc('\n', out);
+		} else if (strncmp(c->name, first, len) == 0 && c->name[len] == ' ') {
+			fputs(any ? "" : ".SH COMMANDS\n", out);
+			man_command(out, c, first);
+			any = true;
+		}
+	}
+	fputs(".SH OPTIONS\n", out);
+	for (unsigned i = 0; i < command_options_n; i++) {
+		if (command_has_option(&all, &command_options[i]))
+			man_option(out, &command_options[i]);
+	}
+}

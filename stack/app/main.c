@@ -60,6 +60,10 @@ static int command(int argc, char *argv[])
 int main(int argc, char *argv[])
 {
 	signal(SIGPIPE, SIG_IGN);
+	if (argc == 3 && strcmp(argv[1], "--man-options") == 0) {
+		commands_print_man(stdout, argv[2]); /* for the build alone, so in no table */
+		return EXIT_SUCCESS;
+	}
 	if (argc > 1 && command_is_one(argv[1]))
 		return command(argc - 1, argv + 1);
 	return serve(argc, argv);

@@ -6,23 +6,6 @@
 
 #define UNSERVED_MAX 512 /* bytes of their list */
 
-/* roff reads '\' and a leading '.' or ''' as its own; '-' would become a hyphen. */
-static void print_roff(FILE *out, const char *text)
-{
-	for (; *text != '\0'; text++) {
-		if (*text == '\\')
-			fputs("\\e", out);
-		else if (*text == '-')
-			fputs("\\-", out);
-		else if (*text == '\'')
-			fputs("\\(aq", out);
-		else if (*text == '"')
-			fputs("\\(dq", out);
-		else
-			fputc(*text, out);
-	}
-}
-
 /* "tftp, smb, ...", each behind 'dashes'. */
 static void list_unserved(const char *dashes, char *text, size_t text_max)
 {
@@ -83,19 +66,19 @@ static void print_man_row(FILE *out, const struct option_row *row)
 	if (row->letter)
 		fprintf(out, "\\-%c\\fR, \\fB", row->letter);
 	fputs("\\-\\-", out);
-	print_roff(out, row->name);
+	text_roff(out, row->name);
 	fputs("\\fR", out);
 	if (row->arg) {
 		fputs(" \\fI", out);
-		print_roff(out, row->arg);
+		text_roff(out, row->arg);
 		fputs("\\fR", out);
 	}
 	fputc('\n', out);
-	print_roff(out, row->help);
+	text_roff(out, row->help);
 	fputc('\n', out);
 	if (row->preset) {
 		fputs("Default: ", out);
-		print_roff(out, row->preset);
+		text_roff(out, row->preset);
 		fputs(".\n", out);
 	}
 }
@@ -109,7 +92,7 @@ void options_print_man(FILE *out)
 
 		if (!row->name) {
 			fputs(".SS ", out);
-			print_roff(out, row->help);
+			text_roff(out, row->help);
 			fputc('\n', out);
 		} else if (row->set) {
 			print_man_row(out, row);
@@ -117,6 +100,6 @@ void options_print_man(FILE *out)
 	}
 	fputs(".SS Words of QEMU not served yet by this version\n", out);
 	list_unserved("--", unserved, sizeof(unserved));
-	print_roff(out, unserved);
+	text_roff(out, unserved);
 	fputs(".\nEach is refused by name, as an option and in\n.BR \\-\\-netdev .\n", out);
 }

@@ -79,7 +79,7 @@ static unsigned print_cell(char *line, unsigned at, const char *text, unsigned w
 static void print_row(const struct table *t, FILE *out, const char *const cells[],
 		      const unsigned widths[])
 {
-	char line[LINE_COLUMNS_MAX + 1];
+	char line[LINE_COLUMNS_MAX + 1] = "";
 	unsigned at = 0;
 
 	for (unsigned i = 0; i < t->columns_n; i++) {

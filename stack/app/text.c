@@ -26,3 +26,19 @@ void text_wrap(FILE *out, const char *text)
 	}
 	fputc('\n', out);
 }
+
+void text_roff(FILE *out, const char *text)
+{
+	for (; *text != '\0'; text++) {
+		if (*text == '\\')
+			fputs("\\e", out);
+		else if (*text == '-')
+			fputs("\\-", out);
+		else if (*text == '\'')
+			fputs("\\(aq", out);
+		else if (*text == '"')
+			fputs("\\(dq", out);
+		else
+			fputc(*text, out);
+	}
+}

@@ -1,4 +1,4 @@
-/* Prose for a terminal. */
+/* Prose for a terminal and for a man page. */
 #ifndef LWNAT_APP_TEXT_H
 #define LWNAT_APP_TEXT_H
 
@@ -6,5 +6,7 @@
 
 /* Words of 'text' in lines of at most 79 columns behind an indent of six. */
 void text_wrap(FILE *out, const char *text);
+/* Escaped for roff, which reads '\', a leading '.' and more as its own, and '-' as a hyphen. */
+void text_roff(FILE *out, const char *text);
 
 #endif

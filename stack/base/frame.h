@@ -17,11 +17,17 @@ struct frame_owner {
 	void (*release)(struct frame_owner *owner); /* called when refs falls to 0 */
 };
 
+/* frame_offload.gso_type: VIRTIO_NET_HDR_GSO_* */
+#define FRAME_GSO_TCPV4 1
+#define FRAME_GSO_TCPV6 4
+#define FRAME_GSO_UDP_L4 5
+#define FRAME_GSO_ECN 0x80 /* or'ed to the TCP ones: CWR may be set */
+
 /* What the sender left undone or glued together (virtio 1.2 section 5.1.6); all zero for a plain
  * frame. */
 struct frame_offload {
 	uint8_t needs_csum;   /* the checksum at csum_start + csum_offset is not filled in */
-	uint8_t gso_type;     /* VIRTIO_NET_HDR_GSO_*; 0 = none */
+	uint8_t gso_type;     /* FRAME_GSO_*; 0 = none */
 	uint16_t gso_size;    /* bytes of payload per segment */
 	uint16_t csum_start;  /* from the frame's first byte */
 	uint16_t csum_offset; /* from csum_start */

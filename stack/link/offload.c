@@ -23,18 +23,18 @@ bool offload_is_taken(const struct frame_offload *offload, unsigned takes)
 
 	if (offload->needs_csum || offload->gso_type)
 		needs |= PORT_CSUM;
-	if (offload->gso_type & VIRTIO_NET_GSO_ECN)
+	if (offload->gso_type & FRAME_GSO_ECN)
 		needs |= PORT_TSO_ECN;
-	switch (offload->gso_type & ~VIRTIO_NET_GSO_ECN) {
-	case VIRTIO_NET_GSO_NONE:
+	switch (offload->gso_type & ~FRAME_GSO_ECN) {
+	case 0:
 		break;
-	case VIRTIO_NET_GSO_TCPV4:
+	case FRAME_GSO_TCPV4:
 		needs |= PORT_TSO4;
 		break;
-	case VIRTIO_NET_GSO_TCPV6:
+	case FRAME_GSO_TCPV6:
 		needs |= PORT_TSO6;
 		break;
-	case VIRTIO_NET_GSO_UDP_L4:
+	case FRAME_GSO_UDP_L4:
 		needs |= PORT_USO;
 		break;
 	default:
@@ -140,19 +140,19 @@ static bool begin_cut(struct work *w, const struct frame *frame)
 {
 	const uint8_t *p = frame->iov[0].iov_base;
 	size_t have = frame->iov[0].iov_len, l4 = frame->offload.csum_start, l4_len = 8;
-	uint8_t type = frame->offload.gso_type & (uint8_t)~VIRTIO_NET_GSO_ECN;
+	uint8_t type = frame->offload.gso_type & (uint8_t)~FRAME_GSO_ECN;
 
-	w->udp = type == VIRTIO_NET_GSO_UDP_L4;
+	w->udp = type == FRAME_GSO_UDP_L4;
 	w->l4_at = l4;
 	w->csum_at = w->udp ? UDP_CSUM_AT : TCP_CSUM_AT;
 	if (frame->offload.gso_size == 0 || l4 < IP_AT + 20 || have < l4 + (w->udp ? 8 : 20) ||
 	    frame->offload.csum_offset != w->csum_at)
 		return false;
 	w->v6 = get_u16(p + 12) == ETHERTYPE_IPV6;
-	if (!w->v6 && (get_u16(p + 12) != ETHERTYPE_IPV4 || type == VIRTIO_NET_GSO_TCPV6 ||
+	if (!w->v6 && (get_u16(p + 12) != ETHERTYPE_IPV4 || type == FRAME_GSO_TCPV6 ||
 		       IP_AT + (size_t)(p[IP_AT] & 0xf) * 4 != l4))
 		return false;
-	if (w->v6 && (type == VIRTIO_NET_GSO_TCPV4 || l4 < IP_AT + 40))
+	if (w->v6 && (type == FRAME_GSO_TCPV4 || l4 < IP_AT + 40))
 		return false;
 	if (!w->udp)
 		l4_len = (size_t)(p[l4 + 12] >> 4) * 4;

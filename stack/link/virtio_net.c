@@ -43,13 +43,13 @@ size_t virtio_net_hdr_len(uint64_t features)
 /* The feature without which a guest may not send this; 0: nobody may. */
 static uint64_t feature_for(uint8_t gso_type)
 {
-	switch (gso_type & ~VIRTIO_NET_GSO_ECN) {
-	case VIRTIO_NET_GSO_TCPV4:
+	switch (gso_type & ~FRAME_GSO_ECN) {
+	case FRAME_GSO_TCPV4:
 		return VIRTIO_NET_F_HOST_TSO4;
-	case VIRTIO_NET_GSO_TCPV6:
+	case FRAME_GSO_TCPV6:
 		return VIRTIO_NET_F_HOST_TSO6;
-	case VIRTIO_NET_GSO_UDP_L4:
-		return gso_type & VIRTIO_NET_GSO_ECN ? 0 : VIRTIO_NET_F_HOST_USO;
+	case FRAME_GSO_UDP_L4:
+		return gso_type & FRAME_GSO_ECN ? 0 : VIRTIO_NET_F_HOST_USO;
 	default:
 		return 0;
 	}
@@ -67,7 +67,7 @@ bool virtio_net_hdr_get(const uint8_t *hdr, uint64_t features, uint32_t frame_le
 		    (uint32_t)ret->csum_start + ret->csum_offset + 2 > frame_len)
 			return false;
 	}
-	if (hdr[GSO_TYPE_AT] == VIRTIO_NET_GSO_NONE)
+	if (hdr[GSO_TYPE_AT] == 0)
 		return true;
 	ret->gso_type = hdr[GSO_TYPE_AT];
 	ret->gso_size = get16(hdr + GSO_SIZE_AT);
@@ -87,7 +87,7 @@ void virtio_net_hdr_put(uint8_t *hdr, uint64_t features, const struct frame_offl
 		put16(hdr + CSUM_OFFSET_AT, offload->csum_offset);
 	}
 	if (offload->gso_type) {
-		bool v4 = (offload->gso_type & ~VIRTIO_NET_GSO_ECN) == VIRTIO_NET_GSO_TCPV4;
+		bool v4 = (offload->gso_type & ~FRAME_GSO_ECN) == FRAME_GSO_TCPV4;
 		hdr[GSO_TYPE_AT] = offload->gso_type;
 		put16(hdr + GSO_SIZE_AT, offload->gso_size);
 		put16(hdr + HDR_LEN_AT, v4 ? HDR_LEN_HINT_V4 : HDR_LEN_HINT_V6);

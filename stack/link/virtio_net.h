@@ -36,15 +36,6 @@
 
 #define VIRTIO_NET_HDR_LEN_MAX 12
 
-/* Section 5.1.6: what struct frame_offload's gso_type holds. */
-enum virtio_net_gso {
-	VIRTIO_NET_GSO_NONE = 0,
-	VIRTIO_NET_GSO_TCPV4 = 1,
-	VIRTIO_NET_GSO_TCPV6 = 4,
-	VIRTIO_NET_GSO_UDP_L4 = 5,
-	VIRTIO_NET_GSO_ECN = 0x80, /* or'ed to the TCP ones */
-};
-
 /* Bytes of the header under these features: 12, or 10 where buffers are neither merged nor
  * VERSION_1's (section 5.1.6.1). */
 size_t virtio_net_hdr_len(uint64_t features);

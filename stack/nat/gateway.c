@@ -318,9 +318,27 @@ static const uint8_t *linearize(struct nat *nat, const struct frame *frame)
 	return nat->linear;
 }
 
+/* Bulk data of a known connection needs not be in one piece, only its headers. False: nothing has
+ * been done. */
+static bool input_pieces(struct nat *nat, struct guest *guest, const struct frame *frame)
+{
+	const uint8_t *bytes = frame->iov[0].iov_base;
+	struct packet packet;
+
+	/* Padding behind the packet is for those who look closer. */
+	return packet_has_tcp_headers(bytes, frame->iov[0].iov_len) &&
+	       packet_read(&packet, bytes, frame->len) == PACKET_OK &&
+	       packet.ip_len == frame->len - FRAME_HDR_LEN &&
+	       mac_eq(&packet.dst_mac, &nat->config.mac) &&
+	       tcpflow_input_pieces(nat, guest, &packet, frame);
+}
+
 void nat_input(struct nat *nat, struct port *from, const struct frame *frame)
 {
 	struct guest *guest = from->nat_data;
+
+	if (guest && frame->iov_n > 1 && input_pieces(nat, guest, frame))
+		return;
 	const uint8_t *bytes = guest ? linearize(nat, frame) : NULL;
 	struct packet packet;
 

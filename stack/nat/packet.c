@@ -240,6 +240,36 @@ enum packet_verdict packet_read(struct packet *ret, const uint8_t *bytes, size_t
 	}
 }
 
+bool packet_has_tcp_headers(const uint8_t *bytes, size_t len)
+{
+	struct wire_in in = wire_in(bytes, len);
+	uint8_t version_ihl, proto;
+	uint16_t fragment = 0;
+
+	wire_skip(&in, 12);
+	uint16_t ethertype = wire_get_u16(&in);
+	if (ethertype == ETHERTYPE_IPV4) {
+		version_ihl = wire_get_u8(&in);
+		wire_skip(&in, 5);
+		fragment = wire_get_u16(&in);
+		wire_skip(&in, 1);
+		proto = wire_get_u8(&in);
+		wire_skip(&in, 10 + (version_ihl & 0xf) * 4u - 20);
+		if ((version_ihl & 0xf) < 5)
+			return false;
+	} else if (ethertype == ETHERTYPE_IPV6) {
+		wire_skip(&in, 6);
+		proto = wire_get_u8(&in);
+		wire_skip(&in, 33);
+	} else {
+		return false;
+	}
+	wire_skip(&in, 12);
+	size_t tcp_len = (size_t)(wire_get_u8(&in) >> 4) * 4;
+	wire_skip(&in, tcp_len < 20 ? 0 : tcp_len - 13);
+	return !in.bad && proto == IPPROTO_NUMBER_TCP && tcp_len >= 20 && !(fragment & 0x3fff);
+}
+
 /* RFC 9293 section 3.1. Stops at the first option that does not fit: what was read before it
  * counts. */
 static void read_syn_options(struct tcp_segment *ret, struct wire_in in)

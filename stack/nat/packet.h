@@ -58,6 +58,9 @@ enum packet_verdict {
 
 /* Reads the Ethernet header of a frame whose bytes are in one piece, and what is above it. */
 enum packet_verdict packet_read(struct packet *ret, const uint8_t *bytes, size_t len);
+/* True when these bytes, the beginning of a frame, hold all headers of an unfragmented TCP segment:
+ * of such a frame packet_read() and packet_read_tcp() look at nothing else. */
+bool packet_has_tcp_headers(const uint8_t *bytes, size_t len);
 /* Reads from an IPv4 or IPv6 header on; the Ethernet part of 'ret' stays as it is. */
 enum packet_verdict packet_read_ip(struct packet *ret, const uint8_t *bytes, size_t len);
 
@@ -73,6 +76,9 @@ struct tcp_segment {
 	uint8_t wscale;
 	const uint8_t *data;
 	uint16_t data_len;
+	/* Where the data goes on when the frame came in pieces; else rest_n is 0. */
+	const struct iovec *rest;
+	unsigned rest_n;
 };
 
 enum tcp_flag {

@@ -510,6 +510,10 @@ static void feed(struct nat *nat, struct tcpflow *tf, const struct tcp_segment *
 		}
 		uint16_t len = data->tot_len;
 		data = tcpmerge_copy(data);
+		if (!data) { /* comes again */
+			nat->counters.dropped_memory++;
+			return;
+		}
 		for (struct pbuf *p = data; p; p = p->next) {
 			p->tot_len = len;
 			len = (uint16_t)(len - p->len);
@@ -540,7 +544,7 @@ static void feed_alone(struct nat *nat, struct tcpflow *tf, const struct tcp_seg
 	struct pbuf *data = NULL;
 
 	if (segment->data_len) {
-		data = tcpmerge_pbuf(segment->data, segment->data_len, owner);
+		data = tcpmerge_pbuf(segment, owner);
 		if (!data) {
 			nat->counters.dropped_memory++;
 			return;
@@ -633,6 +637,26 @@ static void refuse_stray(struct nat *nat, struct guest *guest, const struct pack
 	}
 	nat->output = (struct nat_output){.guest = guest, .mac = packet->src_mac};
 	solo_refuse(nat->engine, &from, &to, segment);
+}
+
+bool tcpflow_input_pieces(struct nat *nat, struct guest *guest, const struct packet *packet,
+			  const struct frame *frame)
+{
+	struct tcp_segment segment;
+	struct tcpflow *tf;
+
+	if (packet_read_tcp(&segment, packet) != PACKET_OK || segment.flags & TCP_FLAG_SYN ||
+	    frame->len - frame->iov[0].iov_len > segment.data_len)
+		return false;
+	segment.rest = frame->iov + 1;
+	segment.rest_n = frame->iov_n - 1;
+	tf = find_flow(nat, guest, packet, &segment);
+	if (!tf || tf->state == TCPFLOW_DIALLING)
+		return false;
+	tf->flow.meter.packets_to_host++;
+	tf->mac = packet->src_mac;
+	input_known(nat, tf, &segment, frame->owner);
+	return true;
 }
 
 void tcpflow_input(struct nat *nat, struct guest *guest, const struct packet *packet)

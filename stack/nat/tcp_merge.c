@@ -20,16 +20,21 @@ static void frame_pbuf_free(struct pbuf *p)
 	free(lent);
 }
 
-struct pbuf *tcpmerge_pbuf(const uint8_t *bytes, uint16_t len, struct frame_owner *owner)
+static struct pbuf *copied(const uint8_t *bytes, uint16_t len)
+{
+	struct pbuf *copy = pbuf_alloc(PBUF_RAW, len, PBUF_RAM);
+
+	if (copy)
+		memcpy(copy->payload, bytes, len);
+	return copy;
+}
+
+static struct pbuf *lend(const uint8_t *bytes, uint16_t len, struct frame_owner *owner)
 {
 	struct frame_pbuf *lent;
 
-	if (!owner) {
-		struct pbuf *copy = pbuf_alloc(PBUF_RAW, len, PBUF_RAM);
-		if (copy)
-			memcpy(copy->payload, bytes, len);
-		return copy;
-	}
+	if (!owner)
+		return copied(bytes, len);
 	lent = malloc(sizeof(*lent));
 	if (!lent)
 		return NULL;
@@ -39,6 +44,38 @@ struct pbuf *tcpmerge_pbuf(const uint8_t *bytes, uint16_t len, struct frame_owne
 	/* lwIP only reads payload: the const goes because pbuf has no place for it. */
 	return pbuf_alloced_custom(PBUF_RAW, len, PBUF_REF, &lent->custom, (void *)(uintptr_t)bytes,
 				   len);
+}
+
+static size_t rest_len(const struct tcp_segment *segment)
+{
+	size_t len = 0;
+
+	for (unsigned i = 0; i < segment->rest_n; i++)
+		len += segment->rest[i].iov_len;
+	return len;
+}
+
+struct pbuf *tcpmerge_pbuf(const struct tcp_segment *segment, struct frame_owner *owner)
+{
+	uint16_t left = segment->data_len;
+	struct pbuf *head = NULL, **link = &head;
+	const struct iovec first = {(void *)(uintptr_t)segment->data, left - rest_len(segment)};
+
+	for (unsigned i = 0; i <= segment->rest_n; i++) {
+		const struct iovec *piece = i ? &segment->rest[i - 1] : &first;
+		if (piece->iov_len == 0)
+			continue;
+		*link = lend(piece->iov_base, (uint16_t)piece->iov_len, owner);
+		if (!*link) {
+			if (head)
+				pbuf_free(head);
+			return NULL;
+		}
+		(*link)->tot_len = left;
+		left = (uint16_t)(left - piece->iov_len);
+		link = &(*link)->next;
+	}
+	return head;
 }
 
 static bool is_lent(const struct pbuf *p)
@@ -83,8 +120,12 @@ struct pbuf *tcpmerge_copy(struct pbuf *chain)
 		struct pbuf *rest = chain->next;
 		struct pbuf *kept = is_lent(chain) ? copy_run(chain, &rest) : chain;
 
-		if (!kept)
-			kept = chain; /* out of memory: stays lent, and pins its buffer */
+		if (!kept) {
+			pbuf_free(chain);
+			if (head)
+				pbuf_free(head);
+			return NULL;
+		}
 		kept->next = NULL;
 		*link = kept;
 		link = &kept->next;
@@ -122,13 +163,15 @@ static bool append_data(struct tcpflow_merge *merge, const struct tcp_segment *s
 
 	if (!segment->data_len)
 		return true;
-	data = tcpmerge_pbuf(segment->data, segment->data_len, owner);
+	data = tcpmerge_pbuf(segment, owner);
 	if (!data)
 		return false;
 	if (merge->data_tail)
 		merge->data_tail->next = data;
 	else
 		merge->data_head = data;
+	while (data->next)
+		data = data->next;
 	merge->data_tail = data;
 	merge->len += segment->data_len;
 	return true;

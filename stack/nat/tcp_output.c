@@ -7,8 +7,9 @@
 
 #include "lwip/pbuf.h"
 
-#define PIECES_MAX 16   /* a frame's payload in more pieces than this is copied together */
-#define HEADERS_MAX 128 /* Ethernet 14, IP 40, TCP 60 */
+#define PIECES_MAX 16      /* a frame's payload in more pieces than this is copied together */
+#define HEADERS_MAX 128    /* Ethernet 14, IP 40, TCP 60 */
+#define TSO_LEN_MAX 64000u /* payload of a segment that the guest's driver takes whole */
 #define TCP_HEADER_AT(v6) (FRAME_HDR_LEN + ((v6) ? 40u : 20u))
 
 /* A segment being cut: its headers as the first frame has them, and how far we are. */
@@ -91,8 +92,9 @@ static void take_copy(struct cut *cut, uint32_t len, uint8_t *ret)
 	}
 }
 
+/* 'unfinished': the checksum is left at the pseudo header's sum (virtio 1.2 section 5.1.6.2). */
 static void finish_headers(struct nat *nat, struct cut *cut, uint32_t len,
-			   const struct iovec *pieces, unsigned n)
+			   const struct iovec *pieces, unsigned n, bool unfinished)
 {
 	uint8_t *ip = cut->headers + FRAME_HDR_LEN;
 	uint8_t *tcp = cut->headers + TCP_HEADER_AT(cut->v6);
@@ -113,29 +115,66 @@ static void finish_headers(struct nat *nat, struct cut *cut, uint32_t len,
 	tcp[13] = cut->left ? cut->flags & (uint8_t) ~(TCP_FLAG_FIN | TCP_FLAG_PSH) : cut->flags;
 	patch_u16(tcp + 16, 0);
 	sum = checksum_add_pseudo(0, &cut->src, &cut->dst, IPPROTO_NUMBER_TCP, tcp_len);
+	if (unfinished) {
+		patch_u16(tcp + 16, (uint16_t)~checksum_finish(sum));
+		return;
+	}
 	sum = checksum_add(sum, tcp, cut->headers_len - TCP_HEADER_AT(cut->v6));
 	patch_u16(tcp + 16, checksum_finish(checksum_add_iov(sum, pieces, n)));
 }
 
-static void send_piece(struct nat *nat, struct cut *cut, uint32_t len)
+/* The next 'len' bytes of payload as pieces behind iov[0], where the headers go. How many in all.
+ */
+static unsigned take_behind_headers(struct nat *nat, struct cut *cut, uint32_t len,
+				    struct iovec *iov)
 {
-	struct port *port = nat->output.guest->port;
-	struct iovec pieces[PIECES_MAX];
 	struct cut before = *cut;
-	unsigned n = take_pieces(cut, len, pieces);
+	unsigned n = take_pieces(cut, len, iov + 1);
 
 	if (len && n == 0) {
 		*cut = before;
-		take_copy(cut, len, nat->linear + HEADERS_MAX);
-		pieces[0] = (struct iovec){nat->linear + HEADERS_MAX, len};
-		finish_headers(nat, cut, len, pieces, 1);
-		memcpy(nat->linear + HEADERS_MAX - cut->headers_len, cut->headers,
-		       cut->headers_len);
-		port->ops->send(port, nat->linear + HEADERS_MAX - cut->headers_len,
-				cut->headers_len + len, NULL, 0);
+		take_copy(cut, len, nat->linear);
+		iov[1] = (struct iovec){nat->linear, len};
+		n = 1;
+	}
+	iov[0] = (struct iovec){cut->headers, cut->headers_len};
+	return n + 1;
+}
+
+/* A segment for a guest that finishes what it gets itself: whole where it cuts, too. */
+static void send_unfinished(struct nat *nat, struct cut *cut, uint32_t len, uint32_t mss)
+{
+	struct port *port = nat->output.guest->port;
+	struct iovec iov[PIECES_MAX + 1];
+	struct frame frame = {.iov = iov};
+
+	frame.iov_n = take_behind_headers(nat, cut, len, iov);
+	finish_headers(nat, cut, len, iov + 1, frame.iov_n - 1, true);
+	frame.len = (uint32_t)cut->headers_len + len;
+	frame.offload = (struct frame_offload){
+	    .needs_csum = 1, .csum_start = (uint16_t)TCP_HEADER_AT(cut->v6), .csum_offset = 16};
+	if (len > mss) {
+		frame.offload.gso_type = cut->v6 ? FRAME_GSO_TCPV6 : FRAME_GSO_TCPV4;
+		frame.offload.gso_size = (uint16_t)mss;
+	}
+	port->ops->send_unfinished(port, &frame);
+	cut->seq += len;
+}
+
+static void send_finished(struct nat *nat, struct cut *cut, uint32_t len)
+{
+	struct port *port = nat->output.guest->port;
+	struct iovec iov[PIECES_MAX + 1];
+	unsigned n = take_behind_headers(nat, cut, len, iov);
+
+	finish_headers(nat, cut, len, iov + 1, n - 1, false);
+	if (n == 2 && iov[1].iov_base == nat->linear) {
+		/* Not to be referenced: it goes along with the headers. */
+		memmove(nat->linear + cut->headers_len, nat->linear, len);
+		memcpy(nat->linear, cut->headers, cut->headers_len);
+		port->ops->send(port, nat->linear, cut->headers_len + len, NULL, 0);
 	} else {
-		finish_headers(nat, cut, len, pieces, n);
-		port->ops->send(port, cut->headers, cut->headers_len, pieces, n);
+		port->ops->send(port, cut->headers, cut->headers_len, iov + 1, n - 1);
 	}
 	cut->seq += len;
 }
@@ -210,18 +249,35 @@ static bool begin_cut(struct nat *nat, struct cut *cut, struct pbuf *packet, boo
 	return !out.bad;
 }
 
+/* Whole segments of the guest's, as many as it takes at once. */
+static uint32_t unfinished_len_max(const struct nat *nat, const struct cut *cut, uint32_t mss)
+{
+	unsigned takes = nat->output.guest->port->takes;
+
+	return takes & (cut->v6 ? PORT_TSO6 : PORT_TSO4) && mss && mss < TSO_LEN_MAX
+		   ? TSO_LEN_MAX / mss * mss
+		   : mss;
+}
+
 static void send_tcp(struct nat *nat, struct pbuf *packet, bool v6)
 {
 	struct tcpflow *tf = nat->output.flow;
 	struct cut cut;
-	uint32_t mss;
+	uint32_t mss, len_max;
+	bool unfinished;
 
 	if (!begin_cut(nat, &cut, packet, v6))
 		return;
 	mss = tf && tf->mss ? tf->mss : cut.left;
 	trim_to_needs(nat, &cut);
+	unfinished = nat->output.guest->port->takes & PORT_CSUM;
+	len_max = unfinished ? unfinished_len_max(nat, &cut, mss) : mss;
 	do {
-		send_piece(nat, &cut, cut.left < mss ? cut.left : mss);
+		uint32_t len = cut.left < len_max ? cut.left : len_max;
+		if (unfinished)
+			send_unfinished(nat, &cut, len, mss);
+		else
+			send_finished(nat, &cut, len);
 		if (tf)
 			tf->flow.meter.packets_to_guest++;
 	} while (cut.left);

@@ -92,8 +92,8 @@ static bool make_room(struct tcpflow *tf, struct pbuf **link, uint16_t len)
 
 /* Bytes that the host does not take now are copied, many small pieces to one: they must not make a
  * read buffer wait, and one byte in a pbuf of its own costs a hundred. Only what has come since the
- * last time is looked at. */
-static void retain(struct tcpflow *tf)
+ * last time is looked at. -ENOMEM: what is acknowledged cannot be kept, and the connection ends. */
+static int retain(struct tcpflow *tf)
 {
 	struct solo_events *events = &tf->solo.events;
 	struct pbuf **link = tf->kept ? &tf->kept->next : &events->data_head;
@@ -101,20 +101,18 @@ static void retain(struct tcpflow *tf)
 	while (*link) {
 		struct pbuf *p = *link;
 
-		if (make_room(tf, link, p->len)) {
-			memcpy((uint8_t *)tf->kept->payload + tf->kept->len, p->payload, p->len);
-			tf->kept->len = (u16_t)(tf->kept->len + p->len);
-			tf->kept_room = (uint16_t)(tf->kept_room - p->len);
-			tf->kept->next = p->next;
-			p->next = NULL;
-			pbuf_free(p);
-		} else { /* out of memory: stays lent, and pins its buffer */
-			tf->kept = p;
-			tf->kept_room = 0;
-		}
+		if (!make_room(tf, link, p->len))
+			return -ENOMEM;
+		memcpy((uint8_t *)tf->kept->payload + tf->kept->len, p->payload, p->len);
+		tf->kept->len = (u16_t)(tf->kept->len + p->len);
+		tf->kept_room = (uint16_t)(tf->kept_room - p->len);
+		tf->kept->next = p->next;
+		p->next = NULL;
+		pbuf_free(p);
 		link = &tf->kept->next;
 	}
 	events->data_tail = tf->kept;
+	return 0;
 }
 
 /* 0, or the errno the host connection has failed with. */
@@ -149,9 +147,7 @@ static int relay_to_host(struct nat *nat, struct tcpflow *tf)
 		tf->fin_to_host = true;
 		return host->tcp_shut_write(nat->config.host_ctx, tf->flow.handle);
 	}
-	if (tf->solo.events.data_head)
-		retain(tf);
-	return 0;
+	return tf->solo.events.data_head ? retain(tf) : 0;
 }
 
 /* ---- host to guest -------------------------------------------------------------------------- */

@@ -75,6 +75,10 @@ struct tcpflow {
 
 /* A segment from a guest to an address that may be ours to serve. */
 void tcpflow_input(struct nat *nat, struct guest *guest, const struct packet *packet);
+/* The same for a frame in pieces, of which the first has all headers, as 'packet' has read them.
+ * False when its bytes are needed in one piece: nothing has been done. */
+bool tcpflow_input_pieces(struct nat *nat, struct guest *guest, const struct packet *packet,
+			  const struct frame *frame);
 /* The host has news of this flow (enum host_event bits). */
 void tcpflow_host_event(struct nat *nat, struct tcpflow *tf, unsigned events);
 /* Opens a connection to a guest; owns connect->handle, if any, from here on. */
@@ -115,10 +119,12 @@ bool tcpmerge_begin(struct tcpflow *tf, const struct tcp_segment *segment,
 /* Takes the pending segment: its data (NULL: none; the caller's now), tot_len right. */
 struct pbuf *tcpmerge_take(struct tcpflow *tf, struct tcp_segment *ret_header);
 void tcpmerge_drop(struct tcpflow *tf);
-/* A pbuf over bytes of a frame: by reference with its owner, or copied when there is none. NULL: no
- * memory. */
-struct pbuf *tcpmerge_pbuf(const uint8_t *bytes, uint16_t len, struct frame_owner *owner);
-/* Replaces a chain that refers to a frame's buffer by a copy, before it is kept past the batch. */
+/* A chain over a segment's data (there must be some): by reference with its owner, or copied when
+ * there is none. NULL: no memory. */
+struct pbuf *tcpmerge_pbuf(const struct tcp_segment *segment, struct frame_owner *owner);
+/* Replaces a chain that refers to a frame's buffer by a copy: a frame's bytes are the guest's own
+ * memory, or a buffer for all, and are not held past the turn. NULL: no memory, the chain is gone.
+ */
 struct pbuf *tcpmerge_copy(struct pbuf *chain);
 
 /* tcp_inbound.c */

@@ -71,6 +71,37 @@ START_TEST(test_frames_in_pieces_are_taken_as_well)
 }
 END_TEST
 
+/* A guest that finishes what it gets: the same bytes, in few large frames or in many small ones. */
+static void check_takes(unsigned takes, size_t longest)
+{
+	struct sim_tcp *tcp;
+	struct bed bed;
+
+	bed_simple(&bed);
+	bed.guests[0].port.port.takes = takes;
+	tcp = exchange(&bed, bed_setup, 4 * MIB);
+	ck_assert_uint_eq(tcp->count.repeated_in, 0);
+	ck_assert_uint_eq(tcp->count.segment_max, 1500 - bed_ip_len() - 20);
+	ck_assert_uint_gt(bed.guests[0].port.unfinished, 0);
+	if (longest > 1514)
+		ck_assert_uint_gt(bed.guests[0].port.unfinished_max, longest);
+	else
+		ck_assert_uint_le(bed.guests[0].port.unfinished_max, longest);
+	bed_finish(&bed);
+}
+
+START_TEST(test_guest_that_cuts_segments_itself_gets_large_ones)
+{
+	check_takes(PORT_CSUM | PORT_TSO4 | PORT_TSO6, 20000);
+}
+END_TEST
+
+START_TEST(test_guest_that_only_fills_checksums_in_gets_segments_of_its_mss)
+{
+	check_takes(PORT_CSUM, 1514);
+}
+END_TEST
+
 START_TEST(test_small_read_batches_are_taken_as_well)
 {
 	struct bed bed;
@@ -517,10 +548,12 @@ int main(void)
 {
 	return NATBED_SUITE(
 	    "nat_data", test_ten_megabytes_both_ways_without_a_retransmission,
-	    test_frames_in_pieces_are_taken_as_well, test_small_read_batches_are_taken_as_well,
-	    test_guests_mss_is_filled_and_never_exceeded, test_one_frame_in_a_hundred_lost,
-	    test_frames_out_of_order, test_frames_twice, test_lost_late_and_twice_together,
-	    test_one_lost_frame_costs_no_second,
+	    test_frames_in_pieces_are_taken_as_well,
+	    test_guest_that_cuts_segments_itself_gets_large_ones,
+	    test_guest_that_only_fills_checksums_in_gets_segments_of_its_mss,
+	    test_small_read_batches_are_taken_as_well, test_guests_mss_is_filled_and_never_exceeded,
+	    test_one_frame_in_a_hundred_lost, test_frames_out_of_order, test_frames_twice,
+	    test_lost_late_and_twice_together, test_one_lost_frame_costs_no_second,
 	    test_paused_guest_closes_its_window_and_is_not_overrun,
 	    test_window_that_shrinks_after_a_loss_does_not_stop_the_flow,
 	    test_guest_that_reads_little_by_little_gets_no_silly_segments,

@@ -47,6 +47,8 @@ struct fake_port {
 	uint64_t payload_touched; /* frames whose payload had changed between send and flush */
 	uint64_t oversized;       /* frames longer than FRAME_LEN_MAX or with too many pieces */
 	uint64_t flushes;
+	uint64_t unfinished;     /* frames with marks; 'sent' has them finished */
+	uint64_t unfinished_max; /* bytes of the longest of them */
 };
 
 void fake_port_init(struct fake_port *fake, uint32_t id);

@@ -123,12 +123,12 @@ START_TEST(test_a_large_segment_is_cut)
 {
 	bool v6 = _i;
 	size_t len = 10001, headers_len = put_headers(v6, false, len), done = 0;
-	struct frame_offload offload = {
-	    .needs_csum = 1,
-	    .gso_type = (v6 ? VIRTIO_NET_GSO_TCPV6 : VIRTIO_NET_GSO_TCPV4) | VIRTIO_NET_GSO_ECN,
-	    .gso_size = 1448,
-	    .csum_start = v6 ? 54 : 34,
-	    .csum_offset = 16};
+	struct frame_offload offload = {.needs_csum = 1,
+					.gso_type = (v6 ? FRAME_GSO_TCPV6 : FRAME_GSO_TCPV4) |
+						    FRAME_GSO_ECN,
+					.gso_size = 1448,
+					.csum_start = v6 ? 54 : 34,
+					.csum_offset = 16};
 
 	ck_assert(finish(offload, headers_len, len));
 	ck_assert_uint_eq(got_n, 7);
@@ -154,7 +154,7 @@ START_TEST(test_a_large_datagram_is_cut)
 	bool v6 = _i;
 	size_t len = 3000, headers_len = put_headers(v6, true, len);
 	struct frame_offload offload = {.needs_csum = 1,
-					.gso_type = VIRTIO_NET_GSO_UDP_L4,
+					.gso_type = FRAME_GSO_UDP_L4,
 					.gso_size = 1200,
 					.csum_start = v6 ? 54 : 34,
 					.csum_offset = 6};
@@ -193,10 +193,10 @@ END_TEST
 
 /* Marks that do not fit a TCP frame over IPv4 of 1,000 bytes of payload. */
 static const struct frame_offload misfits[] = {
-    {1, VIRTIO_NET_GSO_TCPV6, 500, 34, 16},    {1, VIRTIO_NET_GSO_TCPV4, 500, 33, 16},
-    {1, VIRTIO_NET_GSO_TCPV4, 500, 34, 6},     {1, VIRTIO_NET_GSO_TCPV4, 500, 54, 16},
-    {1, VIRTIO_NET_GSO_TCPV4, 500, 60000, 16}, {1, VIRTIO_NET_GSO_UDP_L4, 500, 34, 16},
-    {1, VIRTIO_NET_GSO_TCPV4, 1, 34, 16},      {1, 0, 0, 65, 16},
+    {1, FRAME_GSO_TCPV6, 500, 34, 16},    {1, FRAME_GSO_TCPV4, 500, 33, 16},
+    {1, FRAME_GSO_TCPV4, 500, 34, 6},     {1, FRAME_GSO_TCPV4, 500, 54, 16},
+    {1, FRAME_GSO_TCPV4, 500, 60000, 16}, {1, FRAME_GSO_UDP_L4, 500, 34, 16},
+    {1, FRAME_GSO_TCPV4, 1, 34, 16},      {1, 0, 0, 65, 16},
 };
 
 START_TEST(test_marks_that_do_not_fit_are_refused)
@@ -210,7 +210,7 @@ END_TEST
 
 START_TEST(test_a_tcp_header_longer_than_the_frame_is_refused)
 {
-	struct frame_offload offload = {1, VIRTIO_NET_GSO_TCPV4, 500, 34, 16};
+	struct frame_offload offload = {1, FRAME_GSO_TCPV4, 500, 34, 16};
 	size_t headers_len = put_headers(false, false, 0);
 
 	headers[34 + 12] = 0xf0;
@@ -223,9 +223,9 @@ END_TEST
 START_TEST(test_ports_take_what_they_say)
 {
 	struct frame_offload none = {0}, csum = {.needs_csum = 1};
-	struct frame_offload tso4 = {1, VIRTIO_NET_GSO_TCPV4, 1, 0, 0};
-	struct frame_offload ecn = {1, VIRTIO_NET_GSO_TCPV6 | VIRTIO_NET_GSO_ECN, 1, 0, 0};
-	struct frame_offload uso = {1, VIRTIO_NET_GSO_UDP_L4, 1, 0, 0};
+	struct frame_offload tso4 = {1, FRAME_GSO_TCPV4, 1, 0, 0};
+	struct frame_offload ecn = {1, FRAME_GSO_TCPV6 | FRAME_GSO_ECN, 1, 0, 0};
+	struct frame_offload uso = {1, FRAME_GSO_UDP_L4, 1, 0, 0};
 
 	ck_assert(offload_is_taken(&none, 0));
 	ck_assert(!offload_is_taken(&csum, 0));

@@ -165,13 +165,13 @@ END_TEST
 
 START_TEST(test_marks_of_a_large_segment_arrive)
 {
-	uint8_t bytes[12 + 3000] = {1, VIRTIO_NET_GSO_TCPV4, 54, 0, 0xa8, 5, 34, 0, 16};
+	uint8_t bytes[12 + 3000] = {1, FRAME_GSO_TCPV4, 54, 0, 0xa8, 5, 34, 0, 16};
 
 	start(FEATURES, 2048);
 	vq_send(&bed.tx, bytes, sizeof(bytes));
 	ck_assert_int_eq(vu_net_take(bed.net, TX, on_frame, NULL), 1);
 	ck_assert_uint_eq(bed.offload.needs_csum, 1);
-	ck_assert_uint_eq(bed.offload.gso_type, VIRTIO_NET_GSO_TCPV4);
+	ck_assert_uint_eq(bed.offload.gso_type, FRAME_GSO_TCPV4);
 	ck_assert_uint_eq(bed.offload.gso_size, 1448);
 	ck_assert_uint_eq(bed.offload.csum_start, 34);
 	ck_assert_uint_eq(bed.offload.csum_offset, 16);
@@ -187,10 +187,10 @@ static const struct {
     {{0}, 11},
     {{0}, 25},
     {{1, 0, 0, 0, 0, 0, 60, 0, 16}, 12 + 60},
-    {{0, VIRTIO_NET_GSO_TCPV4, 0, 0, 0xa8, 5, 34, 0, 16}, 12 + 2000},
-    {{1, VIRTIO_NET_GSO_TCPV4, 0, 0, 0, 0, 34, 0, 16}, 12 + 2000},
-    {{1, VIRTIO_NET_GSO_TCPV6, 0, 0, 0xa8, 5, 34, 0, 16}, 12 + 2000},
-    {{1, VIRTIO_NET_GSO_UDP_L4, 0, 0, 0xa8, 5, 34, 0, 6}, 12 + 2000},
+    {{0, FRAME_GSO_TCPV4, 0, 0, 0xa8, 5, 34, 0, 16}, 12 + 2000},
+    {{1, FRAME_GSO_TCPV4, 0, 0, 0, 0, 34, 0, 16}, 12 + 2000},
+    {{1, FRAME_GSO_TCPV6, 0, 0, 0xa8, 5, 34, 0, 16}, 12 + 2000},
+    {{1, FRAME_GSO_UDP_L4, 0, 0, 0xa8, 5, 34, 0, 6}, 12 + 2000},
     {{1, 3, 0, 0, 0xa8, 5, 34, 0, 6}, 12 + 2000},
     {{1, 0x80, 0, 0, 0xa8, 5, 34, 0, 6}, 12 + 2000},
 };
@@ -360,7 +360,7 @@ END_TEST
 
 START_TEST(test_a_large_frame_takes_several_buffers)
 {
-	struct frame_offload offload = {1, VIRTIO_NET_GSO_TCPV4, 1448, 34, 16};
+	struct frame_offload offload = {1, FRAME_GSO_TCPV4, 1448, 34, 16};
 	uint8_t hdr[12];
 	unsigned n;
 
@@ -371,7 +371,7 @@ START_TEST(test_a_large_frame_takes_several_buffers)
 	ck_assert_uint_eq(receive(hdr, &n), 65000);
 	ck_assert_uint_eq(n, (65000 + 12 + 2047) / 2048);
 	ck_assert_uint_eq(hdr[0], 1);
-	ck_assert_uint_eq(hdr[1], VIRTIO_NET_GSO_TCPV4);
+	ck_assert_uint_eq(hdr[1], FRAME_GSO_TCPV4);
 	ck_assert_uint_eq(hdr[4] | hdr[5] << 8, 1448);
 	ck_assert_uint_eq(hdr[6], 34);
 	ck_assert_uint_eq(hdr[8], 16);

@@ -17,6 +17,8 @@
 #define PER_PORT_MAX 1024 /* of them, of one port */
 #define REPLY_MAX 1232    /* bytes: what fits IPv6's smallest MTU in one piece */
 #define REFUSED_LOG_MS 60000
+#define LEASE_LOG_MS 1000   /* leases are said one by one, */
+#define LEASE_LOG_BURST 100 /* but no more than that */
 
 struct services_v6 {
 	struct services_v6_config config;
@@ -27,7 +29,7 @@ struct services_v6 {
 	uv_timer_t timer;    /* the next advertisement */
 	struct port **ports; /* attached, 'ports_n' of config.ports_max */
 	unsigned ports_n;
-	struct log_limit refused_log;
+	struct log_limit refused_log, lease_log;
 };
 
 /* ---- Router Advertisements ---- */
@@ -139,9 +141,13 @@ static void log_dhcp(struct services_v6 *s, enum dhcpd6_verdict verdict,
 	char mac[MAC_TEXT_MAX], addr[ADDR_TEXT_MAX];
 
 	mac_format(&meta->guest_mac, mac);
-	for (unsigned i = 0; i < reply->leased_n; i++)
+	for (unsigned i = 0; i < reply->leased_n; i++) {
+		if (!log_limit_ok(&s->lease_log, uv_now(s->config.loop), LEASE_LOG_BURST,
+				  LEASE_LOG_MS))
+			break;
 		log_info("dhcp6: %s on %s has %s", mac, meta->port->name,
 			 addr_format(&reply->leased[i], addr));
+	}
 	if (verdict != DHCPD6_REFUSED)
 		log_debug("dhcp6: message from %s on %s, verdict %d", mac, meta->port->name,
 			  verdict);

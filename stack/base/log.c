@@ -404,5 +404,9 @@ bool log_limit_ok(struct log_limit *limit, uint64_t now_ms, uint32_t burst, uint
 		return false;
 	}
 	limit->in_window++;
+	if (limit->suppressed != limit->said)
+		log_info("log: %u lines like the next one were left out",
+			 limit->suppressed - limit->said);
+	limit->said = limit->suppressed;
 	return true;
 }

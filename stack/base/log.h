@@ -50,12 +50,13 @@ bool log_recent(uint64_t serial, struct log_line *ret);
 enum log_level log_level_now(void);
 const char *log_level_word(enum log_level level); /* "error", "warn", "info", "debug" */
 
-/* For events that a guest can cause: true at most 'burst' times per 'interval_ms'; what was left
- * out is counted. */
+/* For events that a guest can cause: true at most 'burst' times per 'interval_ms'. What was left
+ * out is counted, and said before the next line that is not. */
 struct log_limit {
 	uint64_t window_start_ms;
 	uint32_t in_window;
-	uint32_t suppressed;
+	uint32_t suppressed; /* in all */
+	uint32_t said;       /* of them */
 };
 bool log_limit_ok(struct log_limit *limit, uint64_t now_ms, uint32_t burst, uint32_t interval_ms);
 

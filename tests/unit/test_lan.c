@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define PORTS 4
 #define FRAME_BYTES 60
@@ -71,6 +72,8 @@ static void gateway_input(void *ctx, struct port *from, const struct frame *fram
 static void take_warning(void *ctx, enum log_level level, const char *line)
 {
 	struct bed *bed = ctx;
+	if (strncmp(line, "log: ", 5) == 0) /* how many were left out */
+		return;
 	ck_assert_int_eq(level, LOG_LEVEL_WARN);
 	bed->warnings++;
 	snprintf(bed->warning, sizeof(bed->warning), "%s", line);

@@ -123,13 +123,19 @@ END_TEST
 START_TEST(test_a_limit_passes_its_burst_per_interval_and_counts_the_rest)
 {
 	struct log_limit limit = {0};
+	struct lines lines = {0};
 
+	log_set_sink(take, &lines);
 	for (unsigned i = 0; i < 10; i++)
 		ck_assert_int_eq(log_limit_ok(&limit, 5000 + i, 3, 1000), i < 3);
 	ck_assert_uint_eq(limit.suppressed, 7);
 	ck_assert(!log_limit_ok(&limit, 5999, 3, 1000));
+	ck_assert_uint_eq(lines.n, 0);
 	ck_assert(log_limit_ok(&limit, 6000, 3, 1000));
 	ck_assert_uint_eq(limit.suppressed, 8);
+	ck_assert_str_eq(lines.last, "log: 8 lines like the next one were left out");
+	ck_assert(log_limit_ok(&limit, 6001, 3, 1000));
+	ck_assert_uint_eq(lines.n, 1);
 }
 END_TEST
 

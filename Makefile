@@ -206,7 +206,7 @@ check:
 
 check-all:
 	$(Q)$(MAKE) lint
-	$(Q)$(MAKE) check FUZZ_SECONDS=60
+	$(Q)$(MAKE) check FUZZ_SECONDS=60 SLOW=1
 
 check-unit check-core check-wire: check-%: all
 	$(Q)$(MAKE) $(jobs) $(call tests_of,$*)
@@ -254,7 +254,7 @@ stage-unit stage-core stage-wire: stage-%:
 stage-fuzz:
 	$(Q)$(run_tests) -j $(TEST_JOBS) $(fuzz_bins)
 stage-guest:
-	$(Q)TEST_TIMEOUT=1800 $(run_tests) $(call scripts_of,guest)
+	$(Q)TEST_TIMEOUT=1800 $(run_tests) $(call scripts_of,guest) $(if $(SLOW),$(call scripts_of,guest/slow))
 
 # 'make fuzz' hunts: clang's engine where there is a clang, else the driver of 'make check' for longer.
 #   make fuzz FUZZ=dns_msg FUZZ_SECONDS=600
@@ -319,7 +319,7 @@ help:
 	@echo 'make demo           boots a Linux guest that uses the network; installs what is missing (Debian, Ubuntu)'
 	@echo 'make check          every test, plain and under sanitizers, and in real guests; installs what is missing'
 	@echo 'make check-unit, check-core, check-wire, check-fuzz, check-guest    one kind of them'
-	@echo 'make check-all      lint, and check with longer fuzzing'
+	@echo 'make check-all      lint, and check with longer fuzzing and the slow guests (SLOW=1) as well'
 	@echo 'make fuzz           fuzzes with clang: FUZZ="name..." FUZZ_SECONDS=n for each'
 	@echo 'make bench          measures beside passt and libslirp: BENCH="--quick", BENCH=--help'
 	@echo 'make lint           layout, layers, lengths, static analysis'

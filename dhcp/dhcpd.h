@@ -37,7 +37,7 @@ struct dhcpd_free_option {
 enum dhcpd_boot_client { DHCPD_BOOT_PXE, DHCPD_BOOT_IPXE, DHCPD_BOOT_HTTP };
 
 #define DHCPD_BOOT_FILE_MAX 256 /* bytes of its name or URL, with NUL */
-#define DHCPD_ARCH_ANY (-1) /* also clients that send no option 93 */
+#define DHCPD_ARCH_ANY (-1)     /* also clients that send no option 93 */
 
 /* A boot file for clients of one kind and architecture (option 93, RFC 4578 section 2.1; the
  * numbers are IANA's of RFC 5970). The entry of the client's own architecture goes before one for

@@ -21,6 +21,7 @@ present() {
 	static:*) command -v "$what" >/dev/null && [[ $(ldd "$(command -v "$what")" 2>&1) != *"=>"* ]] ;;
 	cc:*) echo '#include <stdio.h>
 int main(void){return puts("") < 0;}' | "${CC:-cc}" "$what" -x c -o /dev/null - 2>/dev/null ;;
+	file:*) compgen -G "$what" >/dev/null || ! command -v apt-get >/dev/null ;;
 	lists:*) [ -e "$what" ] || ! command -v apt-get >/dev/null || have_lists ;;
 	*) echo "deps.sh: packages.txt: unknown probe $1" >&2 && exit 2 ;;
 	esac

@@ -346,6 +346,8 @@ void icmp_input(struct nat *nat, struct guest *guest, const struct packet *packe
 	    pingguest_answered(nat, packet))
 		return;
 	if (type != (packet->v6 ? ICMP6_ECHO : ICMP4_ECHO) || code != 0) {
+		if (icmp_error_input(nat, guest, packet))
+			return;
 		nat->counters.dropped_protocol++;
 		return;
 	}

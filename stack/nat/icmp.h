@@ -68,8 +68,11 @@ enum icmp_reason icmp_reason_of_errno(int err);
 void icmp_answer_policy(struct nat *nat, struct guest *guest, const struct packet *packet,
 			enum policy_verdict verdict, enum icmp_reason gateway_reason);
 /* ICMP or ICMPv6 from a guest, but for neighbour discovery: echo to the gateway is answered here,
- * echo to others goes to ping.c, errors are dropped. */
+ * echo to others goes to ping.c, errors to icmp_guest.c. */
 void icmp_input(struct nat *nat, struct guest *guest, const struct packet *packet);
+/* icmp_guest.c: an error from a guest about a packet of ours. false: about nothing that is under
+ * way. */
+bool icmp_error_input(struct nat *nat, struct guest *guest, const struct packet *packet);
 /* One message in one packet of its addresses' family, fragmented when it exceeds the MTU. 'bytes'
  * need no checksum. */
 struct icmp_message {

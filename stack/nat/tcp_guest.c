@@ -417,6 +417,11 @@ static void begin_outbound(struct nat *nat, struct guest *guest, const struct pa
 	}
 	switch (policy_outbound(&nat->config, &to, &target.host)) {
 	case POLICY_HOST:
+		/* traceroute by TCP: we are the first hop, the host's next router the second. */
+		if (packet->ttl <= 1 && !policy_is_gateway(&nat->config, &to.addr)) {
+			icmp_answer_error(nat, guest, packet, ICMP_TTL_EXCEEDED);
+			break;
+		}
 		dial(nat, guest, packet, segment, &target);
 		break;
 	case POLICY_GATEWAY:

@@ -251,7 +251,7 @@ static int open_store(struct services *s)
 	result = lease_store_new(&s->store, &config, error);
 	if (result < 0)
 		log_err("--lease-file: %s", error);
-	return result;
+	return result < 0 ? -ECANCELED : 0;
 }
 
 static int load_store(struct services *s)
@@ -261,7 +261,7 @@ static int load_store(struct services *s)
 
 	if (result < 0)
 		log_err("--lease-file: %s", error);
-	return result;
+	return result < 0 ? -ECANCELED : 0;
 }
 
 static int start_dhcp(struct services *s)

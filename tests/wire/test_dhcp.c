@@ -353,7 +353,6 @@ END_TEST
 START_TEST(test_guests_that_came_and_went_do_not_fill_the_pool)
 {
 	struct asker guest;
-	char left[32];
 
 	make_place();
 	process_start(&process, &place, "--net|10.0.2.0/28|--log-level|info");
@@ -361,8 +360,6 @@ START_TEST(test_guests_that_came_and_went_do_not_fill_the_pool)
 		guest = attach(n);
 		asker_lease(&guest, NULL);
 		close(guest.fd);
-		snprintf(left, sizeof(left), "port%u: guest left", n);
-		process_wait_for_log(&process, left);
 	}
 	take_down();
 }

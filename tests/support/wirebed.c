@@ -18,6 +18,28 @@
 
 #define IN_MAX (1 << 20)
 
+static bool is_v6;
+
+void wire_use_v6(void)
+{
+	is_v6 = true;
+}
+
+bool wire_is_v6(void)
+{
+	return is_v6;
+}
+
+static struct addr net6(uint8_t high, uint8_t low)
+{
+	return (struct addr){{0xfe, 0xc0, [14] = high, low}};
+}
+
+struct addr wire_gateway(void)
+{
+	return is_v6 ? net6(0, 2) : addr_v4(0x0a000202);
+}
+
 static uint64_t now_ms(void)
 {
 	struct timespec now;
@@ -96,8 +118,9 @@ struct guestsim *wire_add_guest(struct wire *wire, unsigned n)
 	struct wire_guest *guest = &wire->guests[n];
 	struct guestsim_config config = {
 	    .mac = {{0x52, 0x54, 0, 0, 0, (uint8_t)(15 + n)}},
-	    .net = {addr_v4(0x0a000200), 24},
-	    .gateway = addr_v4(0x0a000202),
+	    .addr = is_v6 ? net6(1, (uint8_t)n) : (struct addr){{0}},
+	    .net = {is_v6 ? net6(0, 0) : addr_v4(0x0a000200), is_v6 ? 64 : 24},
+	    .gateway = wire_gateway(),
 	    .mtu = 1500,
 	    .seed = n + 1,
 	    .send = guest_sends,
@@ -112,8 +135,10 @@ struct guestsim *wire_add_guest(struct wire *wire, unsigned n)
 	guest->sim = guestsim_new(&config);
 	if (!guest->in)
 		guest->in = malloc(IN_MAX);
-	guestsim_dhcp_start(guest->sim);
-	WIRE_UNTIL(wire, guestsim_lease(guest->sim)->acked);
+	if (!is_v6) {
+		guestsim_dhcp_start(guest->sim);
+		WIRE_UNTIL(wire, guestsim_lease(guest->sim)->acked);
+	}
 	guestsim_arp_ask(guest->sim, &config.gateway);
 	WIRE_UNTIL(wire, guestsim_neighbour(guest->sim, &config.gateway, &(struct mac){{0}}));
 	return guest->sim;
@@ -235,24 +260,40 @@ unsigned long wire_cpu_ticks(const struct wire *wire)
 
 /* ---- the host's side ------------------------------------------------------------------------- */
 
-static struct sockaddr_in loopback(uint16_t port)
+struct place {
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	};
+	socklen_t len;
+};
+
+static struct place loopback(uint16_t port)
 {
-	return (struct sockaddr_in){.sin_family = AF_INET,
-				    .sin_port = htons(port),
-				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct place place = {.len = is_v6 ? sizeof(place.in6) : sizeof(place.in)};
+
+	if (is_v6)
+		place.in6 = (struct sockaddr_in6){.sin6_family = AF_INET6,
+						  .sin6_port = htons(port),
+						  .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	else
+		place.in = (struct sockaddr_in){.sin_family = AF_INET,
+						.sin_port = htons(port),
+						.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	return place;
 }
 
 static int bound(int type, uint16_t port, uint16_t *ret_port)
 {
-	struct sockaddr_in addr = loopback(port);
-	socklen_t len = sizeof(addr);
-	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0), one = 1;
+	struct place place = loopback(port);
+	int fd = socket(place.any.sa_family, type | SOCK_CLOEXEC, 0), one = 1;
 
 	ck_assert_int_ge(fd, 0);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
-	*ret_port = ntohs(addr.sin_port);
+	ck_assert_int_eq(bind(fd, &place.any, place.len), 0);
+	ck_assert_int_eq(getsockname(fd, &place.any, &place.len), 0);
+	*ret_port = ntohs(is_v6 ? place.in6.sin6_port : place.in.sin_port);
 	return fd;
 }
 
@@ -285,11 +326,11 @@ uint16_t wire_free_port(int type)
 
 int wire_connect(uint16_t port)
 {
-	struct sockaddr_in addr = loopback(port);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct place place = loopback(port);
+	int fd = socket(place.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	ck_assert_int_eq(connect(fd, &place.any, place.len), 0);
 	return unblocked(fd);
 }
 
@@ -375,7 +416,7 @@ uint16_t wire_udp_echo(struct wire *wire)
 struct sim_tcp *wire_connect_out(struct wire *wire, unsigned n, uint16_t port, uint16_t to_port,
 				 const struct sim_tcp_setup *setup)
 {
-	const struct endpoint to = {addr_v4(0x0a000202), to_port};
+	const struct endpoint to = {wire_gateway(), to_port};
 
 	return sim_tcp_connect(wire->guests[n].sim, port, &to, setup);
 }

@@ -31,11 +31,16 @@ struct wire {
 	const char *hostname; /* that guests attached from here on tell DHCP; NULL: none */
 };
 
+/* Makes all beds of this process IPv6 ones: guest n has fec0::(0x100+n) by its own choice, the
+ * host's side is on ::1. For suite_run_twice(). */
+void wire_use_v6(void);
+bool wire_is_v6(void);
+struct addr wire_gateway(void);
 /* Starts the program with these arguments, split at '|'. */
 void wire_start(struct wire *wire, const char *line);
 /* The same with 'fd' as the program's PROCESS_INHERITED_FD. */
 void wire_start_with(struct wire *wire, const char *line, int fd);
-/* Attaches guest n and gets it a lease. */
+/* Attaches guest n and gets it a lease (IPv4). */
 struct guestsim *wire_add_guest(struct wire *wire, unsigned n);
 void wire_drop_guest(struct wire *wire, unsigned n); /* closes its socket; the sim stays readable */
 /* Ends all, and checks that no guest has seen a fault. */
@@ -45,10 +50,10 @@ void wire_finish(struct wire *wire);
 void wire_turn(struct wire *wire, int ms);
 void wire_turns_for(struct wire *wire, int ms);
 
-/* Echo servers on 127.0.0.1 in processes of their own; return the port. */
+/* Echo servers on the loopback in processes of their own; return the port. */
 uint16_t wire_tcp_echo(struct wire *wire);
 uint16_t wire_udp_echo(struct wire *wire);
-/* Sockets of the test's own, on 127.0.0.1, not blocking. Port 0: any. */
+/* Sockets of the test's own, on the loopback, not blocking. Port 0: any. */
 int wire_listen(uint16_t port, uint16_t *ret_port);
 int wire_udp(uint16_t *ret_port);
 int wire_connect(uint16_t port);

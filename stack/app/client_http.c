@@ -132,7 +132,7 @@ static int parse_head(struct answer *a)
 		if (strncasecmp(line, "Content-Length:", 15) == 0)
 			a->body_len = strtol(line + 15, NULL, 10);
 	}
-	return a->body_len > CLIENT_REPLY_MAX ? -EPROTO : 0;
+	return a->body_len < -1 || a->body_len > CLIENT_REPLY_MAX ? -EPROTO : 0;
 }
 
 static int read_head(struct answer *a)
@@ -172,7 +172,10 @@ static void hand_over(struct answer *a, struct client_reply *ret)
 {
 	ret->status = a->status;
 	ret->body_len = a->len - a->head_len;
-	memmove(a->bytes, a->bytes + a->head_len, ret->body_len + 1);
+	if (a->status != 101 && a->body_len >= 0)
+		ret->body_len = (size_t)a->body_len;
+	memmove(a->bytes, a->bytes + a->head_len, ret->body_len);
+	a->bytes[ret->body_len] = '\0';
 	ret->body = a->bytes;
 	a->bytes = NULL;
 }

@@ -199,7 +199,11 @@ static void write_conf(FILE *out, const char *dir, const char *user)
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
 		fprintf(out, "%s = %s\n", places[i], dir);
 	fprintf(out, "ncalrpc dir = %s/ncalrpc\nlog file = %s/log.smbd\n", dir, dir);
-	fprintf(out, "smb passwd file = %s/smbpasswd\nguest account = %s\n", dir, user);
+	fprintf(out, "smb passwd file = %s/smbpasswd\n", dir);
+	/* Files of the guest account are another's to smbd's access checks than those of the user
+	 * that it acts as: it must be one who has none. The default is nobody. */
+	if (strcmp(user, "nobody") == 0)
+		fputs("guest account = daemon\n", out);
 	fprintf(out,
 		"[qemu]\npath = %s/share\nread only = no\nguest ok = yes\nforce user = %s\n"
 		"wide links = no\nmap archive = no\n",

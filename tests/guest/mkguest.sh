@@ -15,6 +15,9 @@ out=${1:?usage: mkguest.sh OUT}
 # What a kernel has built in is not in its package as a file, and is not missed.
 modules="virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover
 virtio_net e1000 mii 8139cp 8139too pcnet32 8390 ne2k-pci qemu_fw_cfg"
+# Loaded by smb.sh alone.
+smb_modules="cifs cifs_arc4 cifs_md4 netfs fscache dns_resolver cmac sha512_generic ecb ctr ccm gcm ghash-generic
+gf128mul seqiv nls_utf8"
 
 say() {
 	echo "mkguest: $*" >&2
@@ -58,17 +61,18 @@ fetch_kernel() {
 		dpkg-deb --fsys-tarfile "$package" | tar -x -C "$dir" --wildcards \
 			'./boot/vmlinuz-*' './*lib/modules/*/kernel/drivers/net/*' './*lib/modules/*/kernel/drivers/virtio/*' \
 			'./*lib/modules/*/kernel/drivers/firmware/*' './*lib/modules/*/kernel/net/core/*' \
-			'./*lib/modules/*/modules.builtin' 2>"$dir/tar.log" || true
+			'./*lib/modules/*/kernel/fs/*' './*lib/modules/*/kernel/crypto/*' \
+			'./*lib/modules/*/kernel/net/dns_resolver/*' './*lib/modules/*/modules.builtin' 2>"$dir/tar.log" || true
 	done
 	[ ! -d "$dir/usr/lib/modules" ] || mv "$dir/usr/lib" "$dir/lib" # where Debian 13 has them
 	[ -n "$(find "$dir/boot" -name 'vmlinuz-*' 2>/dev/null)" ]
 }
 
-# Copies a kernel and the modules we want from it to $1.
-take_kernel() { # DIR VMLINUZ MODULE-TREE
-	local dir=$1 kernel=$2 tree=$3 name file
-	cp "$kernel" "$dir/vmlinuz"
-	for name in $modules; do
+# Copies those of the modules NAMES that are in a tree to a folder.
+take_modules() { # DIR MODULE-TREE NAMES
+	local dir=$1 tree=$2 names=$3 name file
+	mkdir -p "$dir"
+	for name in $names; do
 		file=$(find "$tree" -name "$name.ko" -o -name "$name.ko.xz" -o -name "$name.ko.zst" -o -name "$name.ko.gz" | head -n 1)
 		case $file in
 		'') continue ;;
@@ -78,6 +82,14 @@ take_kernel() { # DIR VMLINUZ MODULE-TREE
 		*) cp "$file" "$dir/$name.ko" ;;
 		esac
 	done
+}
+
+# Copies a kernel and the modules we want from it to $1.
+take_kernel() { # DIR VMLINUZ MODULE-TREE
+	local dir=$1 kernel=$2 tree=$3
+	cp "$kernel" "$dir/vmlinuz"
+	take_modules "$dir" "$tree" "$modules"
+	take_modules "$dir/smb" "$tree" "$smb_modules"
 	[ -e "$dir/virtio_net.ko" ] || grep -qs '/virtio_net.ko' "$tree"/modules.builtin "$tree"/*/modules.builtin ||
 		die "the kernel $kernel has no virtio_net module in $tree"
 	chmod 644 "$dir/vmlinuz"
@@ -123,7 +135,7 @@ make_root() { # ROOT
 	copy_with_libraries dropbear /sbin "$root"
 	copy_with_libraries dropbearkey /sbin "$root"
 	copy_with_libraries scp /bin "$root"
-	cp "$out"/kernel/*.ko "$root/modules/"
+	cp -r "$out"/kernel/*.ko "$out/kernel/smb" "$root/modules/"
 	cp "$here/inside/init" "$root/init"
 	cp "$here/inside/lib.sh" "$root/guest/lib.sh"
 	cp "$here/inside/udhcpc.script" "$root/etc/udhcpc/default.script"
@@ -146,7 +158,7 @@ make_initramfs() {
 # What the image is made of, in one line each.
 inputs() {
 	(cd "$here" && sha256sum mkguest.sh nettool.c inside/init inside/lib.sh inside/udhcpc.script)
-	sha256sum "$(command -v busybox)" "$(command -v dropbear)" "$(command -v scp)" "$out"/kernel/*.ko "$out/kernel/vmlinuz"
+	sha256sum "$(command -v busybox)" "$(command -v dropbear)" "$(command -v scp)" "$out"/kernel/*.ko "$out"/kernel/smb/* "$out/kernel/vmlinuz"
 	echo "kernel ${GUEST_KERNEL:-}"
 }
 
@@ -165,9 +177,9 @@ mkdir -p "$out"
 out=$(cd "$out" && pwd)
 exec 9>"$out/lock"
 flock 9
-[ "$(cat "$out/kernel/from" 2>/dev/null)" = "from ${GUEST_KERNEL:-package}: $modules" ] || {
+[ "$(cat "$out/kernel/from" 2>/dev/null)" = "from ${GUEST_KERNEL:-package}: $modules $smb_modules" ] || {
 	make_kernel
-	echo "from ${GUEST_KERNEL:-package}: $modules" >"$out/kernel/from"
+	echo "from ${GUEST_KERNEL:-package}: $modules $smb_modules" >"$out/kernel/from"
 }
 if [ "$(cat "$out/stamp" 2>/dev/null)" != "$(inputs)" ] || [ ! -e "$out/initramfs" ]; then
 	${CC:-cc} -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -static -o "$out/nettool" "$here/nettool.c" 9>&-

@@ -195,6 +195,23 @@ static void say_guestfwds(FILE *out, const struct options *o)
 	}
 }
 
+static void say_boot(FILE *out, const struct options *o)
+{
+	char text[ADDR_TEXT_MAX];
+
+	if (!o->tftp[0] && !o->boot[0])
+		return;
+	addr_format(o->ipv4 ? &o->host : &o->host6, text);
+	if (o->boot[0])
+		fprintf(out,
+			o->ipv4 ? "boot tftp and http://%s/ -> " : "boot tftp and http://[%s]/ -> ",
+			text);
+	else
+		fprintf(out, "tftp %s -> ", text);
+	say_text(out, o->boot[0] ? o->boot : o->tftp);
+	fputs(" (read only)\n", out);
+}
+
 void announce(FILE *out, const struct announcement *a)
 {
 	const struct options *o = a->options;
@@ -206,6 +223,7 @@ void announce(FILE *out, const struct announcement *a)
 	say_addresses(out, o);
 	say_forwards(out, a);
 	say_guestfwds(out, o);
+	say_boot(out, o);
 	if (a->ping_forbidden)
 		fputs("ping to outside needs sysctl net.ipv4.ping_group_range=\"0 2147483647\" on "
 		      "this host\n",

@@ -134,7 +134,9 @@ static int new_server(struct dhcp4 *dhcp)
 	config.reserved = drafts->reserved;
 	config.reserved_n = options_service_addrs(o, drafts->reserved);
 	/* Boot loaders look for the files' server there, boot file or not. */
-	if (dhcp->config.boot)
+	if (!addr_is_unspecified(&o->next_server))
+		config.next_server = o->next_server;
+	else if (dhcp->config.boot)
 		config.next_server = o->host;
 	set_hosts(&config, drafts, o);
 	set_options(&config, drafts, o);

@@ -86,6 +86,7 @@ struct options {
 	bool restrict_guests;
 	bool ipv4, ipv6;     /* one of them at least */
 	bool ipv6_needs_mtu; /* 'ipv6' is off because the MTU is too small for it */
+	struct addr next_server; /* unspecified: not given */
 	char bootfile[OPTIONS_NAME_MAX], tftp_server_name[OPTIONS_NAME_MAX]; /* empty: none */
 	char netdev[OPTIONS_NAME_MAX]; /* the id= of --netdev, only a name */
 

@@ -51,6 +51,17 @@ START_TEST(test_arguments_are_those_of_the_qemu_found)
 }
 END_TEST
 
+START_TEST(test_served_directory_is_said)
+{
+	say("--tftp|/srv/boot", "/run/s", seven);
+	assert_said("\ntftp 10.0.2.2 -> /srv/boot (read only)\n");
+	say("--boot|/srv/a\nb", "/run/s", seven);
+	assert_said("\nboot tftp and http://10.0.2.2/ -> /srv/a?b (read only)\n");
+	say("--boot|/srv|--ipv4|off", "/run/s", seven);
+	assert_said("\nboot tftp and http://[fec0::2]/ -> /srv (read only)\n");
+}
+END_TEST
+
 START_TEST(test_odd_names_are_escaped_for_qemu)
 {
 	say("--netdev|user,id=a,,b", "/run/x,y", seven);
@@ -142,7 +153,7 @@ END_TEST
 int main(void)
 {
 	return SUITE_RUN(
-	    "announce", test_arguments_are_those_of_the_qemu_found,
+	    "announce", test_served_directory_is_said, test_arguments_are_those_of_the_qemu_found,
 	    test_odd_names_are_escaped_for_qemu, test_without_a_socket_there_is_nothing_to_paste,
 	    test_large_mtu_is_told_to_the_network_card, test_addresses_say_what_leads_where,
 	    test_each_family_that_is_on_has_its_addresses,

@@ -329,6 +329,8 @@ struct client {
 	const char *vendor_class, *user_class;
 };
 
+static uint32_t next_server = 0x0a000202; /* siaddr that is expected */
+
 /* What a client of this kind is told as boot file; "" for nothing. */
 static void assert_told(const struct client *client, const char *file)
 {
@@ -357,7 +359,7 @@ static void assert_told(const struct client *client, const char *file)
 	len = dhcp_reply_option(&out, 67, option);
 	option[len > 0 ? len : 0] = '\0';
 	ck_assert_str_eq((char *)option, file);
-	ck_assert_uint_eq(dhcp_field_u32(got->bytes, 20), 0x0a000202); /* siaddr */
+	ck_assert_uint_eq(dhcp_field_u32(got->bytes, 20), next_server);
 	len = dhcp_reply_option(&out, 60, option);
 	if (client->vendor_class && strncmp(client->vendor_class, "HTTPClient", 10) == 0)
 		ck_assert_int_eq(memcmp(option, "HTTPClient", 10), 0);
@@ -396,6 +398,16 @@ START_TEST(test_users_word_goes_before_the_directory)
 }
 END_TEST
 
+START_TEST(test_next_server_is_the_users_word)
+{
+	set_up("--tftp", "|--next-server|10.0.2.77|--dhcp-boot|bios,pxelinux.0");
+	next_server = 0x0a00024d;
+	assert_told(&bios, "pxelinux.0");
+	assert_told(&x64, "");
+	take_down();
+}
+END_TEST
+
 START_TEST(test_directory_that_is_none_is_one_clear_line)
 {
 	static struct process_place place;
@@ -428,6 +440,7 @@ int main(void)
 	tcase_add_test(once, test_http_head_ranges_and_refusals);
 	tcase_add_test(once, test_boot_file_by_architecture);
 	tcase_add_test(once, test_users_word_goes_before_the_directory);
+	tcase_add_test(once, test_next_server_is_the_users_word);
 	tcase_add_test(once, test_directory_that_is_none_is_one_clear_line);
 	suite_add_tcase(suite, twice);
 	suite_add_tcase(suite, once);

@@ -3,6 +3,7 @@
 #include "stack/app/control_internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -109,14 +110,15 @@ static bool method_matches(const struct api_route *route, const char *method)
 static void refuse_method(struct http_exchange *x)
 {
 	char allow[64] = "", arg[API_ARG_MAX];
+	int len = 0;
 
-	for (size_t i = 0; i < ROUTES_N; i++) {
-		if (!path_matches(&routes[i], http_path(x), arg))
-			continue;
-		if (allow[0])
-			strcat(allow, ", ");
-		strcat(allow,
-		       strcmp(routes[i].method, "GET") == 0 ? "GET, HEAD" : routes[i].method);
+	for (size_t i = 0; i < ROUTES_N && len < (int)sizeof(allow); i++) {
+		const char *method = routes[i].method;
+
+		if (path_matches(&routes[i], http_path(x), arg))
+			len += snprintf(allow + len, sizeof(allow) - (size_t)len, "%s%s%s",
+					len ? ", " : "", method,
+					strcmp(method, "GET") == 0 ? ", HEAD" : "");
 	}
 	if (!allow[0]) {
 		api_error(x, 404, "path", "there is no such resource");

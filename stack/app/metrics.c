@@ -11,6 +11,8 @@
 #include "stack/nat/nat.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -111,16 +113,24 @@ static void write_by_word(struct metrics_text *out, const char *label,
 
 /* ---- parts ---- */
 
+/* Bytes, or 0 where /proc does not tell (proc(5): the second number of statm, in pages). */
+static uint64_t resident_bytes(void)
+{
+	FILE *statm = fopen("/proc/self/statm", "re");
+	char line[128] = "", *second;
+
+	if (statm && !fgets(line, sizeof(line), statm))
+		line[0] = '\0';
+	if (statm)
+		fclose(statm);
+	second = line + strcspn(line, " ");
+	return strtoull(second, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 static void write_process(struct metrics_text *out, const struct network *net)
 {
 	struct rusage usage = {0};
-	unsigned long pages = 0;
-	FILE *statm = fopen("/proc/self/statm", "re");
 
-	if (statm && fscanf(statm, "%*u %lu", &pages) != 1)
-		pages = 0;
-	if (statm)
-		fclose(statm);
 	getrusage(RUSAGE_SELF, &usage);
 	metrics_family(out, "lwnat_build_info", METRICS_GAUGE, "Always 1; the version is a label.");
 	metrics_sample(out, &(struct metrics_label){"version", LWNAT_VERSION}, 1, 1);
@@ -133,7 +143,7 @@ static void write_process(struct metrics_text *out, const struct network *net)
 				     (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) /
 					 1000000);
 	metrics_one(out, "process_resident_memory_bytes", METRICS_GAUGE, "Memory in use, in bytes.",
-		    (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE));
+		    resident_bytes());
 }
 
 static void write_flows(struct metrics_text *out, const struct network *net)

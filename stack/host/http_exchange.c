@@ -101,8 +101,8 @@ void http_header(struct http_exchange *x, const char *name, const char *value)
 
 	assert(x->headers_n <= HEADERS_MAX);
 	assert(strlen(name) < sizeof(header->name) && strlen(value) < sizeof(header->value));
-	strcpy(header->name, name);
-	strcpy(header->value, value);
+	memcpy(header->name, name, strlen(name) + 1);
+	memcpy(header->value, value, strlen(value) + 1);
 }
 
 /* Takes the response over; NULL: there was no memory for it. */

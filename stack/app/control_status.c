@@ -1,4 +1,5 @@
 /* What there is: the network, its guests, its leases, its DNS server. */
+#include "dhcp/dhcp6.h"
 #include "dhcp/dhcpd.h"
 #include "stack/app/control_api.h"
 #include "stack/app/forwards.h"
@@ -212,6 +213,22 @@ static json_t *lease_json(const struct dhcpd_lease *lease, uint64_t now_ms)
 			     : json_null());
 }
 
+static void append_leases6(const struct dhcpd6 *dhcpd, uint64_t now_ms, json_t *list)
+{
+	const struct dhcpd6_lease *lease;
+	uint32_t at = 0;
+
+	while (dhcpd && (lease = dhcpd6_lease_next(dhcpd, &at))) {
+		struct dhcpd_lease same = {.addr = lease->addr,
+					   .mac = lease->mac,
+					   .expires_ms = lease->expires_ms,
+					   .active = lease->active};
+
+		memcpy(same.hostname, lease->hostname, sizeof(same.hostname));
+		json_array_append_new(list, lease_json(&same, now_ms));
+	}
+}
+
 void api_get_leases(struct api_call *call)
 {
 	const struct dhcpd *dhcpd = services_dhcpd(call->net->services);
@@ -221,6 +238,7 @@ void api_get_leases(struct api_call *call)
 
 	while (dhcpd && (lease = dhcpd_lease_next(dhcpd, &at)))
 		json_array_append_new(list, lease_json(lease, uv_now(call->net->loop)));
+	append_leases6(services_dhcpd6(call->net->services), uv_now(call->net->loop), list);
 	api_reply(call->x, 200, json_pack("{s:o}", "leases", list));
 }
 

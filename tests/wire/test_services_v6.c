@@ -290,6 +290,25 @@ START_TEST(test_dhcpv6_tells_addresses_dns_and_a_boot_file)
 }
 END_TEST
 
+START_TEST(test_leases_are_listed)
+{
+	char line[PATH_MAX + 200], text[1024];
+	FILE *ctl;
+	size_t len;
+
+	set_up("");
+	lease("web");
+	snprintf(line, sizeof(line), "XDG_RUNTIME_DIR=%s %s ctl leases", place.dir, place.program);
+	ctl = popen(line, "r");
+	ck_assert_ptr_nonnull(ctl);
+	len = fread(text, 1, sizeof(text) - 1, ctl);
+	text[len] = '\0';
+	ck_assert_int_eq(pclose(ctl), 0);
+	ck_assert_msg(strstr(text, "fec0::15") && strstr(text, "web"), "%s", text);
+	take_down();
+}
+END_TEST
+
 START_TEST(test_a_lease_is_the_same_after_a_restart)
 {
 	struct dhcp6_built m = dhcp6_build(SOLICIT, 2);
@@ -707,7 +726,7 @@ int main(void)
 	return SUITE_RUN(
 	    "services_v6", test_solicitations_are_answered_at_once, test_the_end_is_told_to_guests,
 	    test_a_restricted_guest_has_no_router_and_no_dns,
-	    test_dhcpv6_tells_addresses_dns_and_a_boot_file,
+	    test_dhcpv6_tells_addresses_dns_and_a_boot_file, test_leases_are_listed,
 	    test_a_lease_is_the_same_after_a_restart, test_names_have_addresses_of_both_families,
 	    test_a_name_of_dhcpv4_has_the_address_that_the_guest_made,
 	    test_v6_guest_asks_a_v4_resolver, test_v4_guest_asks_a_v6_resolver,

@@ -558,7 +558,7 @@ void tftpd_free(struct tftpd *d)
 {
 	if (!d)
 		return;
-	while (d->transfers_n > 0)
+	while (d->transfers && d->transfers_n > 0)
 		end(d, &d->transfers[d->transfers_n - 1]);
 	free(d->transfers);
 	free(d->packet);

@@ -2,6 +2,7 @@
 
 #include "stack/app/capture.h"
 #include "stack/app/guests.h"
+#include "stack/app/boot.h"
 #include "stack/app/services.h"
 #include "stack/base/log.h"
 #include "stack/link/vu_uv.h"
@@ -54,7 +55,7 @@ static unsigned listeners_n(const struct options_forwards *forwards)
 
 static uint64_t fds_for_flows(const struct options *o)
 {
-	uint64_t fds = raise_nofile(), own = OWN_FDS + PORTS_MAX + listeners_n(&o->hostfwd);
+	uint64_t fds = raise_nofile(), own = OWN_FDS + PORTS_MAX + listeners_n(&o->hostfwd) + boot_fds_max(o);
 
 	/* With a limit this low the parts share what there is: new flows are refused by the
 	 * kernel then, before they are by us. */

@@ -179,6 +179,18 @@ int boot_new(struct boot **ret, const struct boot_config *config)
 	return err;
 }
 
+const struct tftpd *boot_tftpd(const struct boot *boot)
+{
+	return boot ? boot_tftp_server(boot->tftp) : NULL;
+}
+
+unsigned boot_fds_max(const struct options *o)
+{
+	if (o->boot[0])
+		return BOOT_TFTP_TRANSFERS_MAX + 2 * BOOT_HTTP_CONNECTIONS_MAX;
+	return o->tftp[0] ? BOOT_TFTP_TRANSFERS_MAX : 0;
+}
+
 void boot_port_gone(struct boot *boot, const struct port *port)
 {
 	if (boot)

@@ -12,6 +12,7 @@
 #define BOOT_HTTP_PORT 80
 
 struct boot;
+struct tftpd;
 
 struct boot_config {
 	const struct options *options; /* borrowed for the life of the boot, as all here */
@@ -34,6 +35,9 @@ void boot_url6(const struct boot *boot, const struct options *o, const struct dh
 	       char ret[DHCPD6_URL_MAX]);
 /* A guest's connection to BOOT_HTTP_PORT: takes 'fd' over when it returns 0. */
 int boot_accept(struct boot *boot, int fd);
+const struct tftpd *boot_tftpd(const struct boot *boot); /* NULL: there is none */
+/* Descriptors that the servers may hold at once. */
+unsigned boot_fds_max(const struct options *o);
 void boot_port_gone(struct boot *boot, const struct port *port);
 /* Before nat_free(). The memory goes when libuv has closed the handles. NULL is fine, as above. */
 void boot_close(struct boot *boot);

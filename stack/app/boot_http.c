@@ -13,7 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CONNECTIONS_MAX 256
 #define LOG_BURST 20 /* lines of info in LOG_MS: guests can ask as often as they like */
 #define LOG_MS 10000
 
@@ -167,8 +166,9 @@ static void on_request(void *ctx, struct http_exchange *x)
 int boot_http_new(struct boot_http **ret, uv_loop_t *loop, const struct host_files *files)
 {
 	struct boot_http *http = calloc(1, sizeof(*http));
-	struct http_server_config config = {
-	    .limits = {.connections = CONNECTIONS_MAX}, .request = on_request, .ctx = http};
+	struct http_server_config config = {.limits = {.connections = BOOT_HTTP_CONNECTIONS_MAX},
+					    .request = on_request,
+					    .ctx = http};
 	int err;
 
 	if (!http)

@@ -6,6 +6,8 @@
 
 #include <uv.h>
 
+#define BOOT_HTTP_CONNECTIONS_MAX 128 /* each holds two descriptors, with its file */
+
 struct boot_http;
 
 /* 'files' is borrowed for the life of the server. 0 or a negative errno. */

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define TRANSFERS_MAX 256 /* of all guests: each holds a descriptor */
-#define LOG_BURST 20      /* lines of info in LOG_MS: guests can ask as often as they like */
+#define LOG_BURST 20 /* lines of info in LOG_MS: guests can ask as often as they like */
 #define LOG_MS 10000
 
 struct boot_tftp {
@@ -144,7 +143,7 @@ int boot_tftp_new(struct boot_tftp **ret, const struct boot_tftp_config *config)
 {
 	struct boot_tftp *t = calloc(1, sizeof(*t));
 	struct tftpd_config server = {.mtu = config->mtu,
-				      .transfers_max = TRANSFERS_MAX,
+				      .transfers_max = BOOT_TFTP_TRANSFERS_MAX,
 				      .rng = config->rng,
 				      .files = {on_open, on_read, on_close},
 				      .send = on_send,

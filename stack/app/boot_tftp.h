@@ -8,6 +8,8 @@
 
 #include <uv.h>
 
+#define BOOT_TFTP_TRANSFERS_MAX 256 /* of all guests: each holds a descriptor */
+
 struct boot_tftp;
 
 struct boot_tftp_config {

@@ -7,6 +7,7 @@
 #include "stack/app/guests.h"
 #include "stack/app/services.h"
 #include "stack/host/dns_service.h"
+#include "tftp/tftpd.h"
 #include "stack/link/lan.h"
 #include "stack/nat/nat.h"
 
@@ -269,6 +270,26 @@ static void write_dns(struct metrics_text *out, const struct network *net)
 		    "Queries that none of them answered in time.", r->failed);
 }
 
+static void write_tftp(struct metrics_text *out, const struct network *net)
+{
+	const struct tftpd *tftp = services_tftpd(net->services);
+	const struct tftpd_counters *c;
+
+	if (!tftp)
+		return;
+	c = tftpd_counters(tftp);
+	metrics_one(out, "lwnat_tftp_transfers", METRICS_GAUGE, "TFTP transfers that run now.",
+		    tftpd_transfers(tftp));
+	metrics_family(out, "lwnat_tftp_requests_total", METRICS_COUNTER,
+		       "TFTP requests from guests, by what became of them.");
+	WRITE_BY_WORD(out, "result", {"finished", c->finished}, {"given_up", c->given_up},
+		      {"refused", c->refused});
+	metrics_one(out, "lwnat_tftp_bytes_total", METRICS_COUNTER,
+		    "Bytes of files sent by TFTP, repeated ones not counted.", c->bytes);
+	metrics_one(out, "lwnat_tftp_packets_repeated_total", METRICS_COUNTER,
+		    "TFTP packets sent once more.", c->resent);
+}
+
 static void write_forwards(struct metrics_text *out, const struct network *net)
 {
 	const struct forward *forward = NULL;
@@ -307,6 +328,7 @@ void metrics_write(struct metrics_text *out, const struct network *net)
 	write_drops(out, net);
 	write_dhcp(out, net);
 	write_dns(out, net);
+	write_tftp(out, net);
 	write_forwards(out, net);
 	if (net->control)
 		control_metrics(net->control, out);

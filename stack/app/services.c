@@ -397,6 +397,11 @@ const struct dns_service *services_dns(const struct services *s)
 	return s->dns;
 }
 
+const struct tftpd *services_tftpd(const struct services *s)
+{
+	return boot_tftpd(s->boot);
+}
+
 const char *services_domain(void)
 {
 	return DOMAIN;

@@ -41,9 +41,11 @@ bool services_name_to_addr(struct services *s, const char *name, struct addr *re
 struct dhcpd;
 struct dhcpd6;
 struct dns_service;
+struct tftpd;
 const struct dhcpd *services_dhcpd(const struct services *s);
 const struct dhcpd6 *services_dhcpd6(const struct services *s);
 const struct dns_service *services_dns(const struct services *s);
+const struct tftpd *services_tftpd(const struct services *s);
 const char *services_domain(void); /* of all names that are lwnat's own */
 /* Before nat_free(). The memory goes when libuv has closed the handles. NULL is fine. */
 void services_close(struct services *s);

@@ -578,6 +578,32 @@ START_TEST(test_services_hear_guests_and_answer_them)
 }
 END_TEST
 
+/* Port 51000 is one that the service has answered from. */
+static bool claims_51000(void *ctx, const struct nat_udp_meta *meta)
+{
+	(void)ctx;
+	return meta->service.port == 51000 && meta->guest.port == 5000;
+}
+
+START_TEST(test_service_claims_ports_and_leaves_the_others)
+{
+	struct service_seen seen = {0};
+	struct bed bed;
+
+	bed_simple(&bed);
+	ck_assert_int_eq(nat_udp_service_add_claiming(bed.nat, claims_51000, on_service, &seen), 0);
+	send_text(&bed, 5000, "10.0.2.2", 51000);
+	ck_assert_uint_eq(seen.calls, 1);
+	ck_assert_uint_eq(nat_flow_count(bed.nat), 0);
+	send_text(&bed, 5001, "10.0.2.2", 51000); /* the host's loopback */
+	send_text(&bed, 5000, "10.0.2.2", 51001);
+	send_text(&bed, 5000, AWAY, 51000);
+	ck_assert_uint_eq(seen.calls, 1);
+	ck_assert_uint_eq(bed.host.count.sends, 3);
+	bed_finish(&bed);
+}
+END_TEST
+
 START_TEST(test_service_hears_broadcasts_of_guests_without_an_address)
 {
 	struct service_seen seen = {0};
@@ -618,5 +644,6 @@ int main(void)
 	    test_host_that_cannot_send_is_counted, test_datagram_without_checksum_is_taken,
 	    test_wrong_udp_lengths_are_dropped, test_port_zero_makes_no_mapping,
 	    test_services_hear_guests_and_answer_them,
+	    test_service_claims_ports_and_leaves_the_others,
 	    test_service_hears_broadcasts_of_guests_without_an_address);
 }

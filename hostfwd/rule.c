@@ -249,7 +249,7 @@ static int host_ports_take(struct parser *p, struct ports *ret)
 		return fail(p, "host port", first, "has no '-' and guest behind it");
 	/* Digits that end in another '-' are the end of the range: no address has one in it. */
 	size_t len = strspn(p->rest.at, "0123456789");
-	if (p->rest.at[len] == '-' && len < p->rest.len) {
+	if (len < p->rest.len && p->rest.at[len] == '-') {
 		last = take(p, len);
 		take_char(p, '-');
 	}
@@ -307,7 +307,7 @@ static int hold_take(struct parser *p, uint16_t *ret)
 /* GUEST:PORT to the end. */
 static int unix_guest_take(struct parser *p, struct hostfwd_rule *rule)
 {
-	uint32_t port;
+	uint32_t port = 0;
 	int err = guest_take(p, rule);
 
 	if (!err)
@@ -382,11 +382,13 @@ static int net_parse(struct parser *p, struct hostfwd_rule *rule)
 
 int hostfwd_parse(const char *text, struct hostfwd_rule *ret, char error[HOSTFWD_ERROR_MAX])
 {
-	struct parser p = {.rest = {text, strlen(text)}, .form = FORM, .error = error};
+	struct parser p = {.rest = {text, strlen(text)}, .form = FORM};
 	struct hostfwd_rule rule = {.proto = HOSTFWD_TCP};
 	bool is_unix = strncmp(text, "unix:", 5) == 0;
-	int err = hold_take(&p, &rule.hold_s);
+	int err;
 
+	p.error = error;
+	err = hold_take(&p, &rule.hold_s);
 	if (err)
 		return err;
 	if (is_unix)

@@ -219,35 +219,35 @@ static int settle(const struct forwards *fs, struct hostfwd_rule *rule,
 	return result;
 }
 
-int forwards_add(struct forwards *fs, const struct hostfwd_rule *rule,
+int forwards_add(struct forwards *forwards, const struct hostfwd_rule *rule,
 		 char error[FORWARDS_ERROR_MAX])
 {
 	struct hostfwd_rule settled = *rule;
 	char conflict[HOSTFWD_ERROR_MAX] = "";
 	struct forward *f;
-	int result = settle(fs, &settled, error);
+	int result = settle(forwards, &settled, error);
 
 	if (result < 0)
 		return result;
-	result = hostfwd_add(fs->table, &settled, conflict);
+	result = hostfwd_add(forwards->table, &settled, conflict);
 	if (result < 0) {
 		snprintf(error, FORWARDS_ERROR_MAX, "%s", conflict);
 		return result;
 	}
-	f = new_forward(fs, &settled);
+	f = new_forward(forwards, &settled);
 	if (!f) {
-		(void)hostfwd_remove(fs->table, result);
+		(void)hostfwd_remove(forwards->table, result);
 		snprintf(error, FORWARDS_ERROR_MAX, "out of memory");
 		return -ENOMEM;
 	}
 	f->number = result;
 	result = open_rule(f, error);
 	if (result < 0) {
-		(void)hostfwd_remove(fs->table, f->number);
+		(void)hostfwd_remove(forwards->table, f->number);
 		free(f);
 		return result;
 	}
-	list_append(&fs->rules, &f->link);
+	list_append(&forwards->rules, &f->link);
 	return f->number;
 }
 

@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		accepted(&rule);
 	} else {
 		expect(memchr(error, '\0', sizeof(error)) != NULL);
-		expect(strstr(error, "guestport[-last])") != NULL);
+		expect(strstr(error, "(accepted: ") != NULL && error[strlen(error) - 1] == ')');
 		for (const char *c = error; *c; c++)
 			expect((unsigned char)*c >= ' ' && *c != 0x7f);
 	}

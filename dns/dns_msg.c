@@ -58,6 +58,34 @@ static void name_skip(struct wire_in *in)
 	}
 }
 
+void dns_bytes_lower(uint8_t *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		bytes[i] = lower(bytes[i]);
+}
+
+bool dns_record_get(struct wire_in *in, struct dns_record *ret)
+{
+	name_skip(in);
+	ret->type = wire_get_u16(in);
+	ret->class = wire_get_u16(in);
+	ret->ttl_at = in->at;
+	ret->ttl = wire_get_u32(in);
+	ret->data = wire_get_in(in, wire_get_u16(in));
+	if (ret->ttl & 0x80000000u)
+		ret->ttl = 0;
+	return !in->bad;
+}
+
+bool dns_soa_minimum(struct wire_in data, uint32_t *ret)
+{
+	name_skip(&data);
+	name_skip(&data);
+	wire_skip(&data, 16);
+	*ret = wire_get_u32(&data);
+	return !data.bad;
+}
+
 bool dns_name_parse(const char *text, struct dns_name *ret)
 {
 	struct dns_name name = {0};

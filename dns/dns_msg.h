@@ -19,6 +19,7 @@
 #define DNS_FLAG_TC 0x0200u
 #define DNS_FLAG_RD 0x0100u
 #define DNS_FLAG_RA 0x0080u
+#define DNS_FLAG_AD 0x0020u
 #define DNS_FLAG_CD 0x0010u
 #define DNS_FLAG_RCODE 0x000fu
 
@@ -99,6 +100,19 @@ bool dns_name_label(const struct dns_name *name, unsigned at, char ret[DNS_LABEL
 /* Wire bytes that may differ in the case of letters: length bytes are below 'A', so they compare
  * exactly. */
 bool dns_bytes_eq_nocase(const uint8_t *a, const uint8_t *b, size_t len);
+
+void dns_bytes_lower(uint8_t *bytes, size_t len);
+
+/* A record of an answer. Its name may be compressed and is passed over. */
+struct dns_record {
+	uint16_t type, class;
+	uint32_t ttl;          /* seconds; RFC 2181 section 8: 0 when its top bit is set */
+	const uint8_t *ttl_at; /* in the message */
+	struct wire_in data;
+};
+bool dns_record_get(struct wire_in *in, struct dns_record *ret);
+/* The last number of an SOA record's data: how long "there is none" may be kept (RFC 2308). */
+bool dns_soa_minimum(struct wire_in data, uint32_t *ret);
 
 void dns_header_get(struct wire_in *in, struct dns_header *ret);
 void dns_header_put(struct wire_out *out, const struct dns_header *header);

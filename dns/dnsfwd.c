@@ -15,11 +15,37 @@
 
 struct dnsfwd {
 	struct names names;
+	struct names_static *statics; /* owned; NULL */
 	struct dnsfwd_counters counters;
 };
 
 static_assert(sizeof(((struct dnsfwd_pending *)0)->question) >= DNS_NAME_MAX + 4,
 	      "every question fits");
+
+void dnsfwd_free(struct dnsfwd *fwd)
+{
+	if (!fwd)
+		return;
+	free(fwd->statics);
+	free(fwd);
+}
+
+static int copy_names(struct dnsfwd *fwd, const struct dnsfwd_config *config)
+{
+	if (config->names_n == 0)
+		return 0;
+	fwd->statics = calloc(config->names_n, sizeof(*fwd->statics));
+	if (!fwd->statics)
+		return -ENOMEM;
+	for (unsigned i = 0; i < config->names_n; i++) {
+		if (!dns_name_parse(config->names[i].name, &fwd->statics[i].name))
+			return -EINVAL;
+		fwd->statics[i].addr = config->names[i].addr;
+	}
+	fwd->names.statics = fwd->statics;
+	fwd->names.statics_n = config->names_n;
+	return 0;
+}
 
 int dnsfwd_new(struct dnsfwd **ret, const struct dnsfwd_config *config)
 {
@@ -39,13 +65,13 @@ int dnsfwd_new(struct dnsfwd **ret, const struct dnsfwd_config *config)
 	fwd->names.name_to_addr = config->name_to_addr;
 	fwd->names.addr_to_name = config->addr_to_name;
 	fwd->names.ctx = config->ctx;
+	int error = copy_names(fwd, config);
+	if (error) {
+		dnsfwd_free(fwd);
+		return error;
+	}
 	*ret = fwd;
 	return 0;
-}
-
-void dnsfwd_free(struct dnsfwd *fwd)
-{
-	free(fwd);
 }
 
 const struct dnsfwd_counters *dnsfwd_counters(const struct dnsfwd *fwd)
@@ -96,15 +122,21 @@ static void put_soa(struct wire_out *reply, unsigned zone_at)
 	wire_put_u32(reply, NEGATIVE_TTL_S);
 }
 
+static void put_addr(struct wire_out *reply, const struct addr *addr)
+{
+	bool v4 = addr_is_v4(addr);
+
+	put_record_start(reply, 0, v4 ? DNS_TYPE_A : DNS_TYPE_AAAA, TTL_S);
+	wire_put_u16(reply, v4 ? 4 : 16);
+	wire_put_bytes(reply, addr->b + (v4 ? 12 : 0), v4 ? 4 : 16);
+}
+
 static void put_answer(struct wire_out *reply, const struct names_answer *found)
 {
-	bool v4 = addr_is_v4(&found->addr);
-
 	switch (found->verdict) {
 	case NAMES_ADDR:
-		put_record_start(reply, 0, v4 ? DNS_TYPE_A : DNS_TYPE_AAAA, TTL_S);
-		wire_put_u16(reply, v4 ? 4 : 16);
-		wire_put_bytes(reply, found->addr.b + (v4 ? 12 : 0), v4 ? 4 : 16);
+		for (unsigned i = 0; i < found->addrs_n; i++)
+			put_addr(reply, &found->addrs[i]);
 		return;
 	case NAMES_PTR:
 		put_record_start(reply, 0, DNS_TYPE_PTR, TTL_S);
@@ -127,7 +159,9 @@ static void put_local(const struct dns_query *q, const struct names_answer *foun
 	    .flags = (uint16_t)(DNS_FLAG_QR | DNS_FLAG_AA | (q->header.flags & COPIED_FLAGS) |
 				DNS_FLAG_RA | rcode),
 	    .question_n = 1,
-	    .answer_n = !negative,
+	    .answer_n = negative                       ? 0
+			: found->verdict == NAMES_ADDR ? (uint16_t)found->addrs_n
+						       : 1,
 	    .authority_n = negative,
 	    .additional_n = q->edns.present,
 	};
@@ -154,6 +188,12 @@ static void remember(const struct dns_query *q, bool over_tcp, struct dnsfwd_pen
 	ret->over_tcp = over_tcp;
 	ret->edns = q->edns.present;
 	ret->dnssec_ok = q->edns.dnssec_ok;
+	ret->flavour = (uint8_t)((q->header.flags & (DNS_FLAG_AD | DNS_FLAG_CD)) |
+				 (q->header.flags & DNS_FLAG_RD ? 1 : 0) | q->edns.present << 1 |
+				 q->edns.dnssec_ok << 2);
+	/* TSIG and its like sign this one exchange. */
+	ret->cacheable = q->header.answer_n == 0 && q->header.authority_n == 0 &&
+			 q->header.additional_n == q->edns.present;
 	dns_question_put(&question, q);
 	ret->question_len = (uint16_t)wire_len(&question);
 }

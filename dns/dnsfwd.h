@@ -13,12 +13,21 @@
 #define DNSFWD_NAME_MAX 256 /* bytes of a name as text, with NUL */
 #define DNSFWD_MESSAGE_MAX 65535
 
+/* A name that is ours, by configuration. */
+struct dnsfwd_name {
+	const char
+	    *name; /* one label: found bare, under 'domain' and under 'search'; else as it is */
+	struct addr addr;
+};
+
 struct dnsfwd_config {
 	const char *domain; /* "lwnat.internal"; names under it are ours and never go upstream */
 	struct addr host4,
 	    host6; /* host.DOMAIN and gateway.DOMAIN; unspecified when the family is off */
 	struct subnet net4, net6; /* reverse zones that are ours */
 	const char *search; /* QEMU domainname=, also searched for guests' names; may be NULL */
+	const struct dnsfwd_name *names; /* several of one name are answered together */
+	unsigned names_n;
 	/* A guest by its DHCP host name or by address: borrowed functions, called inside
 	 * dnsfwd_query(). Labels are lower case; both may be NULL: no guest has a name. */
 	bool (*name_to_addr)(void *ctx, const char *label, bool v6, struct addr *ret);
@@ -40,9 +49,11 @@ struct dnsfwd_pending {
 	bool over_tcp;
 	uint16_t question_len; /* bytes of the question as sent, kept to compare and to echo */
 	uint8_t question[DNSFWD_NAME_MAX + 4];
-	bool edns;      /* the client sent an OPT record */
-	bool dnssec_ok; /* and set DO in it */
-	uint16_t flags; /* the client's that a reply repeats */
+	bool edns;       /* the client sent an OPT record */
+	bool dnssec_ok;  /* and set DO in it */
+	uint16_t flags;  /* the client's that a reply repeats */
+	uint8_t flavour; /* beside the question, what an answer depends on */
+	bool cacheable;  /* nothing in the query makes the answer this client's alone */
 };
 
 struct dnsfwd_counters {

@@ -30,8 +30,43 @@ static void answer_addr(const struct addr *addr4, const struct addr *addr6, uint
 	if (type == DNS_TYPE_AAAA || (type == DNS_TYPE_ANY && !found))
 		found = addr6;
 	ret->verdict = found ? NAMES_ADDR : NAMES_NODATA;
+	ret->addrs_n = found != NULL;
 	if (found)
-		ret->addr = *found;
+		ret->addrs[0] = *found;
+}
+
+static bool is_asked(const struct addr *addr, uint16_t type)
+{
+	return type == DNS_TYPE_ANY || type == (addr_is_v4(addr) ? DNS_TYPE_A : DNS_TYPE_AAAA);
+}
+
+/* All addresses of a configured name. false: it is none. */
+static bool find_static(const struct names *names, const struct dns_name *name, uint16_t type,
+			struct names_answer *ret)
+{
+	bool is_one = false;
+
+	for (unsigned i = 0; i < names->statics_n; i++) {
+		const struct names_static *s = &names->statics[i];
+
+		if (!dns_name_eq(&s->name, name))
+			continue;
+		is_one = true;
+		if (is_asked(&s->addr, type) && ret->addrs_n < NAMES_ADDRS_MAX)
+			ret->addrs[ret->addrs_n++] = s->addr;
+	}
+	if (is_one)
+		ret->verdict = ret->addrs_n ? NAMES_ADDR : NAMES_NODATA;
+	return is_one;
+}
+
+/* The same by the first label alone. */
+static bool find_static_label(const struct names *names, const char *label, uint16_t type,
+			      struct names_answer *ret)
+{
+	struct dns_name name;
+
+	return dns_name_parse(label, &name) && find_static(names, &name, type, ret);
 }
 
 static bool find_guest(const struct names *names, const char *label, uint16_t type,
@@ -65,7 +100,7 @@ static void find_in_domain(const struct names *names, const struct dns_name *nam
 	if (is_our_own_label(label))
 		answer_addr(addr_is_unspecified(&names->host4) ? NULL : &names->host4,
 			    addr_is_unspecified(&names->host6) ? NULL : &names->host6, type, ret);
-	else
+	else if (!find_static_label(names, label, type, ret))
 		(void)find_guest(names, label, type, ret);
 }
 
@@ -84,7 +119,8 @@ static void find_outside_domain(const struct names *names, const struct dns_name
 		return;
 	if (name->wire[0] + 2u != name->len && name->wire[0] + 1 != search_at)
 		return;
-	if (dns_name_label(name, 0, label) && !is_our_own_label(label))
+	if (dns_name_label(name, 0, label) && !is_our_own_label(label) &&
+	    !find_static_label(names, label, type, ret))
 		(void)find_guest(names, label, type, ret);
 }
 
@@ -149,6 +185,25 @@ static void answer_ptr(const struct names *names, const struct addr *addr, uint1
 	ret->verdict = type == DNS_TYPE_PTR || type == DNS_TYPE_ANY ? NAMES_PTR : NAMES_NODATA;
 }
 
+/* A configured name's address may be anywhere. */
+static void find_static_reverse(const struct names *names, const struct addr *addr, uint16_t type,
+				struct names_answer *ret)
+{
+	for (unsigned i = 0; i < names->statics_n; i++) {
+		const struct names_static *s = &names->statics[i];
+		bool is_label = s->name.wire[0] + 2u == s->name.len;
+
+		if (!addr_eq(&s->addr, addr))
+			continue;
+		ret->target = s->name;
+		if (is_label && !dns_name_join(&s->name, &names->domain, &ret->target))
+			continue;
+		ret->verdict =
+		    type == DNS_TYPE_PTR || type == DNS_TYPE_ANY ? NAMES_PTR : NAMES_NODATA;
+		return;
+	}
+}
+
 static void find_reverse(const struct names *names, const struct dns_name *name, uint16_t type,
 			 struct names_answer *ret)
 {
@@ -161,9 +216,13 @@ static void find_reverse(const struct names *names, const struct dns_name *name,
 	struct addr addr;
 
 	ret->verdict = NAMES_FOREIGN;
-	if (root_at <= 0 || addr_is_unspecified(&net->addr))
+	if (root_at <= 0)
 		return;
 	known_n = reverse_labels(tree, name, (unsigned)root_at, &addr, label_at);
+	if (known_n == tree->labels && label_at[known_n - 1] == 0)
+		find_static_reverse(names, &addr, type, ret);
+	if (ret->verdict != NAMES_FOREIGN || addr_is_unspecified(&net->addr))
+		return;
 	/* The zone is cut at the first label edge inside the subnet. */
 	zone_n = (net->prefix_len + tree->bits - 1) / tree->bits;
 	if (zone_n == 0 || known_n < zone_n || !subnet_contains(net, &addr))
@@ -186,6 +245,8 @@ void names_find(const struct names *names, const struct dns_name *name, uint16_t
 	int domain_at = dns_name_suffix(name, &names->domain);
 
 	memset(ret, 0, sizeof(*ret));
+	if (name->wire[0] + 2u != name->len && find_static(names, name, type, ret))
+		return;
 	if (domain_at >= 0) {
 		ret->verdict = NAMES_NXDOMAIN;
 		ret->zone_at = (unsigned)domain_at;

@@ -322,9 +322,39 @@ static int start_v6(struct services *s)
 	return services_v6_new(&s->v6, &config);
 }
 
+/* What a DNS service's config points to while it is made. */
+struct dns_drafts {
+	struct dnsfwd_name names[OPTIONS_DNS_NAMES_MAX];
+	struct dns_service_route routes[OPTIONS_DNS_ROUTES_MAX];
+};
+
+static void set_dns(struct dns_service_config *config, struct dns_drafts *drafts,
+		    const struct options *o)
+{
+	for (unsigned i = 0; i < o->dns_names.n; i++)
+		drafts->names[i] =
+		    (struct dnsfwd_name){o->dns_names.name[i].name, o->dns_names.name[i].addr};
+	for (unsigned i = 0; i < o->dns_routes.n; i++)
+		drafts->routes[i] = (struct dns_service_route){o->dns_routes.route[i].domain,
+							       o->dns_routes.route[i].server};
+	config->names.names = drafts->names;
+	config->names.names_n = o->dns_names.n;
+	config->routes = drafts->routes;
+	config->routes_n = o->dns_routes.n;
+	if (o->ipv4) {
+		config->names.host4 = o->host;
+		config->names.net4 = o->net;
+	}
+	if (o->ipv6) {
+		config->names.host6 = o->host6;
+		config->names.net6 = o->net6;
+	}
+}
+
 static int start_dns(struct services *s)
 {
 	const struct options *o = s->config.options;
+	struct dns_drafts *drafts = calloc(1, sizeof(*drafts));
 	struct dns_service_config config = {
 	    .loop = s->config.loop,
 	    .names = {.domain = DOMAIN,
@@ -338,15 +368,11 @@ static int start_dns(struct services *s)
 	};
 	int result;
 
-	if (o->ipv4) {
-		config.names.host4 = o->host;
-		config.names.net4 = o->net;
-	}
-	if (o->ipv6) {
-		config.names.host6 = o->host6;
-		config.names.net6 = o->net6;
-	}
+	if (!drafts)
+		return -ENOMEM;
+	set_dns(&config, drafts, o);
 	result = dns_service_new(&s->dns, &config);
+	free(drafts);
 	if (result == 0)
 		result = nat_udp_service_add(s->config.nat, DNS_PORT, true, on_dns, s);
 	if (result == 0)

@@ -3,6 +3,7 @@
 #ifndef LWNAT_HOST_DNS_SERVICE_H
 #define LWNAT_HOST_DNS_SERVICE_H
 
+#include "dns/cache.h"
 #include "dns/dnsfwd.h"
 #include "stack/host/host_resolver.h"
 
@@ -22,11 +23,22 @@ struct dns_service_client {
 	uint8_t cookie[DNS_SERVICE_COOKIE_MAX];
 };
 
+/* Names of a domain and below it are asked of servers of their own. */
+struct dns_service_route {
+	const char *domain;
+	struct endpoint server; /* several for one domain: as many routes */
+};
+
 struct dns_service_config {
 	uv_loop_t *loop;
 	struct dnsfwd_config names;
-	struct host_resolver_config resolver;
-	uint32_t queries_per_client; /* forwarded and unanswered; 0: 250 */
+	struct host_resolver_config resolver;   /* for names without a route */
+	const struct dns_service_route *routes; /* the longest domain that fits counts */
+	unsigned routes_n;
+	uint32_t cache_bytes; /* of kept answers; 0: 4 MiB */
+	/* Forwarded and unanswered; 0: 1,000. Never more than there are places left for others, so
+	 * that no guest takes all. */
+	uint32_t queries_per_client;
 	/* The reply to a datagram, at most 4,096 bytes, borrowed; maybe before dns_service_udp()
 	 * returns. */
 	void (*reply)(void *ctx, const struct dns_service_client *client, const uint8_t *bytes,
@@ -47,6 +59,11 @@ void dns_service_udp(struct dns_service *svc, const struct dns_service_client *c
  * caller's. */
 int dns_service_tcp(struct dns_service *svc, int fd, uint32_t client_id);
 const struct dns_service_counters *dns_service_counters(const struct dns_service *svc);
+void dns_service_cache_state(const struct dns_service *svc, struct dnscache_state *ret);
+/* Server n, those of resolv.conf or --dns-upstream first, then those of the routes; false behind
+ * the last. *ret_domain is NULL or the route's. */
+bool dns_service_server(const struct dns_service *svc, unsigned n, const char **ret_domain,
+			struct host_resolver_server *ret);
 const struct dnsfwd_counters *dns_service_forwarder_counters(const struct dns_service *svc);
 const struct host_resolver_counters *dns_service_resolver_counters(const struct dns_service *svc);
 /* No reply comes after this. Memory that libuv needs goes when it has closed the handles. Not from

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
-#define QUERIES_MAX 1000
+#define QUERIES_MAX 2000
 #define STEP_MS 1000
 #define RECHECK_MS 1000
 #define STEPS_MAX 4                /* then a query has failed */
@@ -22,7 +22,9 @@
 
 struct server {
 	struct upstream *up; /* owned */
-	unsigned misses;
+	struct endpoint endpoint;
+	uint64_t asked, answered, missed;
+	unsigned misses; /* in a row */
 	uint64_t demoted_until_ms;
 };
 
@@ -55,6 +57,7 @@ struct query {
 	uint32_t tried;
 	uint8_t *refusal; /* owned: a SERVFAIL or the like, for when there is nothing better */
 	size_t refusal_len;
+	bool *gone; /* set when it ends inside of query_start() */
 	bool edns;
 	size_t len;
 	uint8_t bytes[];
@@ -119,6 +122,7 @@ static int set_new(struct server_set **ret, struct host_resolver *r,
 	if (!set)
 		return -ENOMEM;
 	for (; set->servers_n < n; set->servers_n++) {
+		set->servers[set->servers_n].endpoint = servers[set->servers_n].endpoint;
 		/* As long as a query lives: a late answer is still an answer. */
 		if (upstream_new(&set->servers[set->servers_n].up, r->loop,
 				 &servers[set->servers_n], STEPS_MAX * r->step_ms) < 0) {
@@ -141,7 +145,7 @@ static unsigned read_servers(struct host_resolver *r, struct resolv_server *ret)
 
 /* Called at a query, so that an idle resolver does nothing at all. A file that names nobody is in
  * the middle of being written: the old servers stay. */
-static void follow_resolv_conf(struct host_resolver *r)
+void host_resolver_follow(struct host_resolver *r)
 {
 	struct resolv_server servers[RESOLV_SERVERS_MAX];
 	uint64_t now_ms = uv_now(r->loop);
@@ -162,6 +166,7 @@ static void follow_resolv_conf(struct host_resolver *r)
 
 static void server_missed(struct host_resolver *r, struct server *s)
 {
+	s->missed++;
 	if (++s->misses < MISSES_MAX)
 		return;
 	s->misses = MISSES_MAX - 1; /* once back in its place, one more miss is enough */
@@ -216,14 +221,29 @@ static void query_link(struct query *q)
 	q->r->last = &q->next;
 }
 
+/* The query has its answer. A server that was raced and lost has missed once more; should it just
+ * be slow, its own answer makes good for that. */
+static void attempt_lost(struct attempt *a)
+{
+	if (!a->missed && a->server->misses > 0) {
+		a->missed = true;
+		server_missed(a->r, a->server);
+	}
+}
+
 static void query_finish(struct query *q, int status, const uint8_t *answer, size_t len)
 {
 	struct host_resolver *r = q->r;
 
+	if (q->gone)
+		*q->gone = true;
 	query_unlink(q);
 	r->queries_n--;
-	for (struct attempt *a = q->attempts; a; a = a->next)
+	for (struct attempt *a = q->attempts; a; a = a->next) {
+		if (status == 0)
+			attempt_lost(a);
 		a->query = NULL;
+	}
 	if (status == 0)
 		r->counters.answered++;
 	else
@@ -295,6 +315,7 @@ static void on_attempt_done(void *ctx, int status, const uint8_t *answer, size_t
 			a->next->at = a->at;
 	}
 	if (status == 0) {
+		a->server->answered++;
 		a->server->misses = 0;
 		a->server->demoted_until_ms = 0;
 	} else if (!a->missed && q && status != -ECANCELED) {
@@ -332,11 +353,27 @@ static void query_try(struct query *q)
 	if (a->next)
 		a->next->at = &a->next;
 	q->attempts = a;
+	a->server->asked++;
 	r->attempts_n++;
 	r->counters.attempts++;
 	q->bytes[0] = (uint8_t)(id >> 8);
 	q->bytes[1] = (uint8_t)id;
 	upstream_send(a->server->up, &bytes, q->edns, on_attempt_done, a);
+}
+
+/* A server that missed of late is not waited for: the next one is asked beside it. */
+static void query_start(struct query *q)
+{
+	bool gone = false;
+
+	q->gone = &gone;
+	query_try(q);
+	if (gone)
+		return;
+	q->gone = NULL;
+	if (q->r->set->servers_n > 1 && q->attempts_n == 1 && q->attempts &&
+	    q->attempts->server->misses > 0)
+		query_try(q);
 }
 
 /* A step has gone by. They are counted, so that a process that was stopped for a while does not
@@ -479,7 +516,7 @@ int host_resolver_send(struct host_resolver *r, const uint8_t *query, size_t len
 	q = calloc(1, sizeof(*q) + len);
 	if (!q)
 		return -ENOMEM;
-	follow_resolv_conf(r);
+	host_resolver_follow(r);
 	q->r = r;
 	q->done = done;
 	q->ctx = ctx;
@@ -490,9 +527,29 @@ int host_resolver_send(struct host_resolver *r, const uint8_t *query, size_t len
 	query_link(q);
 	r->queries_n++;
 	r->counters.queries++;
-	query_try(q);
+	query_start(q);
 	timer_update(r);
 	return 0;
+}
+
+unsigned host_resolver_servers_n(const struct host_resolver *r)
+{
+	return r->set->servers_n;
+}
+
+bool host_resolver_server(const struct host_resolver *r, unsigned n,
+			  struct host_resolver_server *ret)
+{
+	const struct server *s = &r->set->servers[n];
+
+	if (n >= r->set->servers_n)
+		return false;
+	*ret = (struct host_resolver_server){.endpoint = s->endpoint,
+					     .asked = s->asked,
+					     .answered = s->answered,
+					     .missed = s->missed,
+					     .dead = s->demoted_until_ms > uv_now(r->loop)};
+	return true;
 }
 
 const struct host_resolver_counters *host_resolver_counters(const struct host_resolver *r)

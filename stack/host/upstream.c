@@ -10,22 +10,26 @@
 #include <sys/socket.h>
 
 /* One socket of c-ares under the loop's eye. Freed when its handle has closed, which may be after
- * the server has gone. */
+ * the exchange has gone. */
 struct watch {
 	uv_poll_t poll;
-	struct channel *channel; /* borrowed; NULL once closing */
+	struct exchange *exchange; /* borrowed; NULL once closing */
 	struct watch *next;
 	int fd;
 	int events;
 };
 
-/* c-ares 1.18 takes answers of at most 512 bytes by UDP unless ARES_FLAG_EDNS is set, and with it
- * cuts an OPT of 11 bytes off any query that was answered with FORMERR: so queries that end in such
- * an OPT have a channel of their own. */
-struct channel {
-	ares_channel ares; /* NULL until the first query of its kind */
+/* One query and its answer, with a c-ares of its own: c-ares before 1.20 sends all that is under
+ * way from one port, where every query should have an unpredictable one (RFC 5452 section 9.2). */
+struct exchange {
+	struct exchange *next, **at; /* in the server's list */
 	struct upstream *up;
+	ares_channel ares;
 	struct watch *watches;
+	upstream_done *done;
+	void *ctx;
+	int refusal;   /* negative errno of the socket; 0: none */
+	bool finished; /* 'done' was called; freed once c-ares is not on the stack */
 };
 
 struct upstream {
@@ -33,13 +37,7 @@ struct upstream {
 	struct resolv_server server;
 	uint32_t timeout_ms;
 	unsigned waiting_n;
-	struct channel plain, edns;
-};
-
-struct exchange {
-	struct upstream *up;
-	upstream_done *done;
-	void *ctx;
+	struct exchange *exchanges; /* owned */
 };
 
 static int errno_of(int ares_status)
@@ -73,35 +71,35 @@ static void watch_close(struct watch **at)
 	struct watch *w = *at;
 
 	*at = w->next;
-	w->channel = NULL;
+	w->exchange = NULL;
 	(void)uv_poll_stop(&w->poll);
 	uv_close((uv_handle_t *)&w->poll, on_watch_closed);
 }
 
-static struct watch *watch_open(struct channel *ch, int fd)
+static struct watch *watch_open(struct exchange *e, int fd)
 {
 	struct watch *w = calloc(1, sizeof(*w));
 
 	if (!w)
 		return NULL;
-	if (uv_poll_init(ch->up->loop, &w->poll, fd) < 0) {
+	if (uv_poll_init(e->up->loop, &w->poll, fd) < 0) {
 		free(w);
 		return NULL;
 	}
 	w->poll.data = w;
-	w->channel = ch;
+	w->exchange = e;
 	w->fd = fd;
-	w->next = ch->watches;
-	ch->watches = w;
+	w->next = e->watches;
+	e->watches = w;
 	return w;
 }
 
 /* c-ares says what it waits for; neither means that it is about to close the socket. A socket that
- * cannot be watched leaves its queries to time out. */
+ * cannot be watched leaves its query to time out. */
 static void on_sock_state(void *data, ares_socket_t fd, int readable, int writable)
 {
-	struct channel *ch = data;
-	struct watch **at = &ch->watches;
+	struct exchange *e = data;
+	struct watch **at = &e->watches;
 	int events = (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0);
 
 	while (*at && (*at)->fd != fd)
@@ -111,26 +109,64 @@ static void on_sock_state(void *data, ares_socket_t fd, int readable, int writab
 			watch_close(at);
 		return;
 	}
-	if (!*at && !watch_open(ch, fd))
+	if (!*at && !watch_open(e, fd))
 		return;
 	/* A new watch is the first in the list, where 'at' still points if it was empty. */
-	struct watch *w = *at ? *at : ch->watches;
+	struct watch *w = *at ? *at : e->watches;
 	w->events = events;
 	(void)uv_poll_start(&w->poll, events, on_poll);
+}
+
+static void exchange_free(struct exchange *e)
+{
+	*e->at = e->next;
+	if (e->next)
+		e->next->at = e->at;
+	if (e->ares)
+		ares_destroy(e->ares);
+	while (e->watches) /* c-ares has said so of every socket; this is for a version that
+			      forgets */
+		watch_close(&e->watches);
+	free(e);
+}
+
+static void free_if_finished(struct exchange *e)
+{
+	if (e->finished)
+		exchange_free(e);
+}
+
+/* The error that waits at a datagram's socket: ICMP said that nobody is there. Versions of c-ares
+ * differ in whether that ends the query or is waited out, so they do not get to see it. */
+static int datagram_error(int fd)
+{
+	int type = 0, error = 0;
+	socklen_t type_len = sizeof(type), error_len = sizeof(error);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) < 0 || type != SOCK_DGRAM)
+		return 0;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_len) < 0)
+		return 0;
+	return -error;
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct watch *w = poll->data;
-	struct channel *ch = w->channel;
+	struct exchange *e = w->exchange;
 	ares_socket_t fd = w->fd;
 
-	if (status < 0) { /* libuv stops a poll at EPOLLERR; c-ares fetches the error itself */
+	if (status < 0) { /* libuv stops a poll at EPOLLERR */
+		e->refusal = datagram_error(fd);
 		events = UV_READABLE;
 		(void)uv_poll_start(&w->poll, w->events, on_poll);
 	}
-	ares_process_fd(ch->ares, events & UV_READABLE ? fd : ARES_SOCKET_BAD,
-			events & UV_WRITABLE ? fd : ARES_SOCKET_BAD);
+	if (e->refusal)
+		ares_cancel(e->ares);
+	else
+		ares_process_fd(e->ares, events & UV_READABLE ? fd : ARES_SOCKET_BAD,
+				events & UV_WRITABLE ? fd : ARES_SOCKET_BAD);
+	free_if_finished(e);
 }
 
 /* A link-local server is reached through one interface alone. c-ares 1.18 knows no scopes, and
@@ -160,9 +196,12 @@ static int set_server(ares_channel ares, const struct endpoint *endpoint)
 	return ares_set_servers_ports(ares, &node);
 }
 
-static int channel_open(struct channel *ch, bool edns)
+/* c-ares 1.18 takes answers of at most 512 bytes by UDP unless ARES_FLAG_EDNS is set, and with it
+ * cuts an OPT of 11 bytes off any query that was answered with FORMERR: so it is set for those that
+ * end in such an OPT alone. */
+static int channel_open(struct exchange *e, bool edns)
 {
-	struct upstream *up = ch->up;
+	struct upstream *up = e->up;
 	char lookups[] = "b", nothing[] = "/dev/null";
 	struct ares_options options = {
 	    /* Every rcode is passed on: the next server is asked above here. */
@@ -174,30 +213,21 @@ static int channel_open(struct channel *ch, bool edns)
 	    .lookups = lookups,
 	    .resolvconf_path = nothing,
 	    .sock_state_cb = on_sock_state,
-	    .sock_state_cb_data = ch,
+	    .sock_state_cb_data = e,
 	};
 	int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_EDNSPSZ |
 		   ARES_OPT_LOOKUPS | ARES_OPT_RESOLVCONF | ARES_OPT_SOCK_STATE_CB;
 
-#ifdef ARES_OPT_UDP_MAX_QUERIES /* 1.20: a port of its own for each query */
-	options.udp_max_queries = 1;
-	mask |= ARES_OPT_UDP_MAX_QUERIES;
-#endif
 #ifdef ARES_OPT_QUERY_CACHE /* 1.24; ours to decide, and not of one server alone */
 	options.qcache_max_ttl = 0;
 	mask |= ARES_OPT_QUERY_CACHE;
 #endif
-	if (ares_init_options(&ch->ares, &options, mask) != ARES_SUCCESS) {
-		ch->ares = NULL;
+	if (ares_init_options(&e->ares, &options, mask) != ARES_SUCCESS) {
+		e->ares = NULL;
 		return -ENOMEM;
 	}
-	ares_set_socket_configure_callback(ch->ares, on_socket_made, up);
-	if (set_server(ch->ares, &up->server.endpoint) != ARES_SUCCESS) {
-		ares_destroy(ch->ares);
-		ch->ares = NULL;
-		return -ENOMEM;
-	}
-	return 0;
+	ares_set_socket_configure_callback(e->ares, on_socket_made, up);
+	return set_server(e->ares, &up->server.endpoint) == ARES_SUCCESS ? 0 : -ENOMEM;
 }
 
 int upstream_new(struct upstream **ret, uv_loop_t *loop, const struct resolv_server *server,
@@ -210,8 +240,6 @@ int upstream_new(struct upstream **ret, uv_loop_t *loop, const struct resolv_ser
 	up->loop = loop;
 	up->server = *server;
 	up->timeout_ms = timeout_ms;
-	up->plain.up = up;
-	up->edns.up = up;
 	*ret = up;
 	return 0;
 }
@@ -222,35 +250,49 @@ static void on_ares_done(void *arg, int status, int timeouts, unsigned char *ans
 
 	(void)timeouts;
 	e->up->waiting_n--;
+	e->finished = true;
 	if (status == ARES_SUCCESS && answer && len > 0)
 		e->done(e->ctx, 0, answer, (size_t)len);
+	else if (e->refusal)
+		e->done(e->ctx, e->refusal, NULL, 0);
 	else
 		e->done(e->ctx, status == ARES_SUCCESS ? -EBADMSG : errno_of(status), NULL, 0);
-	free(e);
 }
 
 void upstream_send(struct upstream *up, const struct iovec *query, bool edns, upstream_done *done,
 		   void *ctx)
 {
-	struct channel *ch = edns ? &up->edns : &up->plain;
-	struct exchange *e = malloc(sizeof(*e));
+	struct exchange *e = calloc(1, sizeof(*e));
 
-	if (!e || (!ch->ares && channel_open(ch, edns) < 0)) {
-		free(e);
+	if (!e) {
 		done(ctx, -ENOMEM, NULL, 0);
 		return;
 	}
-	*e = (struct exchange){up, done, ctx};
+	*e = (struct exchange){.next = up->exchanges, .at = &up->exchanges, .up = up};
+	e->done = done;
+	e->ctx = ctx;
+	up->exchanges = e;
+	if (e->next)
+		e->next->at = &e->next;
+	if (channel_open(e, edns) < 0) {
+		exchange_free(e);
+		done(ctx, -ENOMEM, NULL, 0);
+		return;
+	}
 	up->waiting_n++;
-	ares_send(ch->ares, query->iov_base, (int)query->iov_len, on_ares_done, e);
+	ares_send(e->ares, query->iov_base, (int)query->iov_len, on_ares_done, e);
+	free_if_finished(e);
 }
 
+/* What is asked anew meanwhile comes at the list's head, and nothing but its own turn frees an
+ * exchange. */
 void upstream_tick(struct upstream *up)
 {
-	if (up->plain.ares)
-		ares_process_fd(up->plain.ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-	if (up->edns.ares)
-		ares_process_fd(up->edns.ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+	for (struct exchange *e = up->exchanges, *next; e; e = next) {
+		next = e->next;
+		ares_process_fd(e->ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+		free_if_finished(e);
+	}
 }
 
 unsigned upstream_waiting_n(const struct upstream *up)
@@ -260,23 +302,14 @@ unsigned upstream_waiting_n(const struct upstream *up)
 
 bool upstream_is_idle(const struct upstream *up)
 {
-	return up->waiting_n == 0 && !up->plain.watches && !up->edns.watches;
-}
-
-static void channel_close(struct channel *ch)
-{
-	if (ch->ares)
-		ares_destroy(ch->ares);
-	while (ch->watches) /* c-ares has said so of every socket; this is for a version that
-			       forgets */
-		watch_close(&ch->watches);
+	return up->exchanges == NULL;
 }
 
 void upstream_free(struct upstream *up)
 {
 	if (!up)
 		return;
-	channel_close(&up->plain);
-	channel_close(&up->edns);
+	while (up->exchanges)
+		exchange_free(up->exchanges);
 	free(up);
 }

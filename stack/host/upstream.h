@@ -27,8 +27,7 @@ void upstream_send(struct upstream *up, const struct iovec *query, bool edns, up
 /* Lets c-ares look at its clock: it has no timer here. */
 void upstream_tick(struct upstream *up);
 unsigned upstream_waiting_n(const struct upstream *up);
-/* Nothing is waiting and no socket is open. c-ares 1.34 closes those of queries that timed out one
- * tick later. */
+/* Nothing is waiting and no socket is open. */
 bool upstream_is_idle(const struct upstream *up);
 /* 'done' comes with -ECANCELED for whatever is waiting. Not from inside a 'done'. NULL is fine. */
 void upstream_free(struct upstream *up);

@@ -348,11 +348,17 @@ unsigned forwards_count(const struct forwards *forwards)
 	return n;
 }
 
+static struct addr host_addr(const struct hostfwd_rule *rule)
+{
+	return rule->host_addr_given ? rule->host_addr : addr_v4(0x7f000001);
+}
+
+/* One without an address is that of 127.0.0.1: no other rule can be bound there. */
 static bool same_host_side(const struct hostfwd_rule *a, const struct hostfwd_rule *b)
 {
-	return a->proto == b->proto && strcmp(a->path, b->path) == 0 &&
-	       a->host_addr_given == b->host_addr_given &&
-	       (!a->host_addr_given || addr_eq(&a->host_addr, &b->host_addr)) &&
+	struct addr a_addr = host_addr(a), b_addr = host_addr(b);
+
+	return a->proto == b->proto && strcmp(a->path, b->path) == 0 && addr_eq(&a_addr, &b_addr) &&
 	       a->host_port == b->host_port && a->ports_n == b->ports_n;
 }
 

@@ -162,6 +162,8 @@ START_TEST(test_rules_are_found_as_people_write_them)
 	ck_assert_ptr_eq(forwards_find(bed->forwards, info.text), forwards_get(bed->forwards, one));
 	snprintf(text, sizeof(text), "tcp:127.0.0.1:%u", info.rule.host_port);
 	ck_assert_ptr_eq(forwards_find(bed->forwards, text), forwards_get(bed->forwards, one));
+	snprintf(text, sizeof(text), "tcp::%u", info.rule.host_port);
+	ck_assert_ptr_eq(forwards_find(bed->forwards, text), forwards_get(bed->forwards, one));
 	snprintf(text, sizeof(text), "tcp:127.0.0.1:%u-db:22", info.rule.host_port);
 	ck_assert_ptr_null(forwards_find(bed->forwards, text));
 	ck_assert_ptr_null(forwards_find(bed->forwards, "tcp:127.0.0.2:1"));

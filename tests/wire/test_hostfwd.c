@@ -318,6 +318,38 @@ START_TEST(test_ipv6_client_reaches_a_guest_of_ipv4)
 }
 END_TEST
 
+START_TEST(test_datagrams_find_the_name_and_are_counted)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct guestsim_datagram *got = NULL;
+	struct wire wire;
+	uint16_t port, own;
+	char answer[10];
+	int fd = wire_udp(&own);
+
+	wire_start(&wire, "");
+	add(&wire, "udp:127.0.0.1:0-web:53", &port);
+	to.sin_port = htons(port);
+	/* The first goes nowhere. */
+	sendto(fd, "early", 5, 0, (struct sockaddr *)&to, sizeof(to));
+	WIRE_UNTIL(&wire, listed(&wire, "failed") == 1);
+	wire.hostname = "web";
+	wire_add_guest(&wire, 0);
+	sendto(fd, "hello", 5, 0, (struct sockaddr *)&to, sizeof(to));
+	WIRE_UNTIL(&wire, (got = guestsim_udp_pop(wire.guests[0].sim)));
+	ck_assert_uint_eq(got->len, 5);
+	guestsim_udp_send(wire.guests[0].sim, 53, &got->from,
+			  (struct iovec){(void *)(uintptr_t) "answer", 6});
+	WIRE_UNTIL(&wire, wire_read(fd, answer, sizeof(answer)) == 6);
+	ck_assert_int_eq(listed(&wire, "connections"), 1);
+	ck_assert_int_eq(listed(&wire, "bytes_to_guest"), 5);
+	ck_assert_int_eq(listed(&wire, "bytes_to_host"), 6);
+	free(got);
+	close(fd);
+	wire_finish(&wire);
+}
+END_TEST
+
 START_TEST(test_busy_port_at_run_time_names_its_holder)
 {
 	struct ctl_reply reply;
@@ -348,5 +380,6 @@ int main(void)
 	    test_rules_change_while_a_transfer_runs, test_cut_resets_both_ends,
 	    test_many_rules_come_and_go_beside_a_connection,
 	    test_unix_socket_leads_to_the_guest_and_goes_at_the_end,
-	    test_ipv6_client_reaches_a_guest_of_ipv4, test_busy_port_at_run_time_names_its_holder);
+	    test_ipv6_client_reaches_a_guest_of_ipv4, test_datagrams_find_the_name_and_are_counted,
+	    test_busy_port_at_run_time_names_its_holder);
 }

@@ -694,6 +694,19 @@ START_TEST(test_forwards_from_both_families_reach_a_v6_guest)
 }
 END_TEST
 
+START_TEST(test_a_forward_by_name_finds_the_lease_of_dhcpv6)
+{
+	uint16_t port = free_port6();
+	char line[100];
+
+	snprintf(line, sizeof(line), "--hostfwd|tcp:127.0.0.1:%u-web:22", port);
+	set_up(line);
+	lease("web");
+	take_forwarded("127.0.0.1", port);
+	take_down();
+}
+END_TEST
+
 START_TEST(test_a_forward_without_address_goes_to_the_first_lease_where_there_is_no_ipv4)
 {
 	uint16_t port = free_port6();
@@ -732,6 +745,7 @@ int main(void)
 	    test_v6_guest_asks_a_v4_resolver, test_v4_guest_asks_a_v6_resolver,
 	    test_gateway_is_the_hosts_loopback, test_dns_is_served_over_tcp,
 	    test_forwards_from_both_families_reach_a_v6_guest,
+	    test_a_forward_by_name_finds_the_lease_of_dhcpv6,
 	    test_a_forward_without_address_finds_the_only_guest_by_the_address_that_it_made,
 	    test_a_forward_without_address_goes_to_the_first_lease_where_there_is_no_ipv4);
 }

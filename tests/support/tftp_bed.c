@@ -16,7 +16,7 @@ static int file_open(void *ctx, const char *name, int *ret_file, uint64_t *ret_s
 		return -EXDEV;
 	if (strcmp(name, "busy") == 0)
 		return -EMFILE;
-	if (!text && strncmp(name, "file", 4) != 0)
+	if (!text && !bed->any_name && strncmp(name, "file", 4) != 0)
 		return strlen(name) > 255 ? -ENAMETOOLONG : -ENOENT;
 	bed->open_n++;
 	bed->opened_n++;

@@ -20,6 +20,7 @@ struct tftp_bed {
 	struct rng rng;
 	uint64_t now_ms;
 	uint64_t size;     /* of the file "file" and of every name that begins with "file" */
+	bool any_name;     /* every name is "file" */
 	const char *text;  /* what is in "text"; NULL: there is none */
 	int read_error;    /* what reading answers instead, when negative */
 	unsigned open_n;   /* handles */

@@ -215,50 +215,79 @@ START_TEST(test_values_out_of_range_are_not_answered)
 }
 END_TEST
 
-/* As they were captured: U-Boot, iPXE, GRUB, EDK2, pxelinux, busybox. */
+/* A request as it was captured, and what it gets. */
+struct captured {
+	const char *client;
+	const char bytes[96];
+	size_t len;
+	const char *name, *blksize, *tsize, *timeout, *windowsize;
+};
+
+static const struct captured captured[] = {
+    {"SLOF",
+     "\0\1boot.bin\0octet\0blksize\0"
+     "1428",
+     30, "boot.bin", "1428", NULL, NULL, NULL},
+    {"GRUB",
+     "\0\1/hello.txt\0octet\0blksize\0"
+     "1024\0tsize\0"
+     "0",
+     40, "/hello.txt", "1024", "1000", NULL, NULL},
+    {"iPXE",
+     "\0\1grub.pxe\0octet\0blksize\0"
+     "1432\0tsize\0"
+     "0",
+     38, "grub.pxe", "1432", "1000", NULL, NULL},
+    {"busybox",
+     "\0\1boot.bin\0octet\0tsize\0"
+     "0",
+     25, "boot.bin", NULL, "1000", NULL, NULL},
+    {"EDK2, asking for the size",
+     "\0\1debian-installer/amd64/bootnetx64.efi\0octet\0tsize\0"
+     "0\0blksize\0"
+     "1468\0"
+     "windowsize\0"
+     "4",
+     80, "debian-installer/amd64/bootnetx64.efi", "1468", "1000", NULL, "4"},
+    {"EDK2",
+     "\0\1debian-installer/amd64/bootnetx64.efi\0octet\0blksize\0"
+     "1468\0windowsize\0"
+     "4",
+     72, "debian-installer/amd64/bootnetx64.efi", "1468", NULL, NULL, "4"},
+    {"PXELINUX",
+     "\0\1ldlinux.c32\0octet\0tsize\0"
+     "0\0blksize\0"
+     "1408",
+     41, "ldlinux.c32", "1408", "1000", NULL, NULL},
+    {"U-Boot on ARM",
+     "\0\1boot.bin\0octet\0timeout\0"
+     "5\0blksize\0"
+     "1468",
+     40, "boot.bin", "1468", NULL, "5", NULL},
+    {"U-Boot on x86",
+     "\0\1boot.bin\0octet\0timeout\0"
+     "5\0tsize\0"
+     "0\0blksize\0"
+     "1468",
+     48, "boot.bin", "1468", "1000", "5", NULL},
+};
+
 START_TEST(test_requests_of_real_clients)
 {
-	static const struct {
-		const char bytes[96];
-		size_t len;
-		const char *blksize, *tsize, *timeout, *windowsize;
-	} rows[] = {
-	    {"\0\1file.bin\0octet\0timeout\0"
-	     "5\0blksize\0"
-	     "1468",
-	     40, "1468", NULL, "5", NULL},
-	    {"\0\1filipxe\0octet\0blksize\0"
-	     "1432\0tsize\0"
-	     "0",
-	     37, NULL, NULL, NULL, NULL},
-	    {"\0\1file.pxe\0octet\0blksize\0"
-	     "1432\0tsize\0"
-	     "0",
-	     38, "1432", "1000", NULL, NULL},
-	    {"\0\1file-installer/amd64/bootnetx64.ef\0octet\0tsize\0"
-	     "0\0blksize\0"
-	     "1468\0windowsize\0"
-	     "4",
-	     78, "1468", "1000", NULL, "4"},
-	    {"\0\1file.bin\0octet\0tsize\0"
-	     "0",
-	     25, NULL, "1000", NULL, NULL},
-	};
-
 	open_bed(1000);
-	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	bed.any_name = true;
+	for (unsigned i = 0; i < sizeof(captured) / sizeof(captured[0]); i++) {
+		const struct captured *c = &captured[i];
+
 		client.client.port++;
 		tftp_bed_forget(&bed);
-		tftp_bed_request(&bed, &client, rows[i].bytes, rows[i].len);
-		ck_assert_uint_eq(bed.sent_n, 1);
-		if (!rows[i].blksize && !rows[i].tsize) {
-			assert_error(&bed.sent[0], TFTPD_NOT_FOUND);
-			continue;
-		}
-		assert_option(&bed.sent[0], "blksize", rows[i].blksize);
-		assert_option(&bed.sent[0], "tsize", rows[i].tsize);
-		assert_option(&bed.sent[0], "timeout", rows[i].timeout);
-		assert_option(&bed.sent[0], "windowsize", rows[i].windowsize);
+		tftp_bed_request(&bed, &client, c->bytes, c->len);
+		ck_assert_msg(bed.sent_n == 1, "%s", c->client);
+		ck_assert_str_eq(bed.last_name, c->name);
+		assert_option(&bed.sent[0], "blksize", c->blksize);
+		assert_option(&bed.sent[0], "tsize", c->tsize);
+		assert_option(&bed.sent[0], "timeout", c->timeout);
+		assert_option(&bed.sent[0], "windowsize", c->windowsize);
 	}
 	tftp_bed_close(&bed);
 }

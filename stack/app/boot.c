@@ -105,12 +105,12 @@ void boot_url6(const struct boot *boot, const struct options *o, const struct dh
 
 /* ---- the servers ---- */
 
-int boot_accept(struct boot *boot, int fd)
+int boot_accept(struct boot *boot, int fd, uint32_t port_id)
 {
 	if (!boot || !boot->http)
 		return -ECONNREFUSED;
 	/* Whatever becomes of it, the descriptor is the server's from here on. */
-	(void)boot_http_accept(boot->http, fd);
+	(void)boot_http_accept(boot->http, fd, port_id);
 	return 0;
 }
 

@@ -33,8 +33,8 @@ void boot_file(const struct boot *boot, const struct boot_client *client, char r
 /* The same as a URL for DHCPv6; without --boot (NULL) what --bootfile and --dhcp-boot say. */
 void boot_url6(const struct boot *boot, const struct options *o, const struct dhcpd6_boot_ask *ask,
 	       char ret[DHCPD6_URL_MAX]);
-/* A guest's connection to BOOT_HTTP_PORT: takes 'fd' over when it returns 0. */
-int boot_accept(struct boot *boot, int fd);
+/* A connection of the guest on this port to BOOT_HTTP_PORT: takes 'fd' over when it returns 0. */
+int boot_accept(struct boot *boot, int fd, uint32_t port_id);
 const struct tftpd *boot_tftpd(const struct boot *boot); /* NULL: there is none */
 /* Descriptors that the servers may hold at once. */
 unsigned boot_fds_max(const struct options *o);

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define CONNECTIONS_PER_GUEST_MAX 32
 #define LOG_BURST 20 /* lines of info in LOG_MS: guests can ask as often as they like */
 #define LOG_MS 10000
 
@@ -166,9 +167,11 @@ static void on_request(void *ctx, struct http_exchange *x)
 int boot_http_new(struct boot_http **ret, uv_loop_t *loop, const struct host_files *files)
 {
 	struct boot_http *http = calloc(1, sizeof(*http));
-	struct http_server_config config = {.limits = {.connections = BOOT_HTTP_CONNECTIONS_MAX},
-					    .request = on_request,
-					    .ctx = http};
+	struct http_server_config config = {
+	    .limits = {.connections = BOOT_HTTP_CONNECTIONS_MAX,
+		       .connections_per_peer = CONNECTIONS_PER_GUEST_MAX},
+	    .request = on_request,
+	    .ctx = http};
 	int err;
 
 	if (!http)
@@ -183,9 +186,9 @@ int boot_http_new(struct boot_http **ret, uv_loop_t *loop, const struct host_fil
 	return err;
 }
 
-int boot_http_accept(struct boot_http *http, int fd)
+int boot_http_accept(struct boot_http *http, int fd, uint32_t port_id)
 {
-	return http_server_add(http->server, fd, 0);
+	return http_server_add(http->server, fd, port_id);
 }
 
 void boot_http_close(struct boot_http *http)

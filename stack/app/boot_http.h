@@ -12,8 +12,9 @@ struct boot_http;
 
 /* 'files' is borrowed for the life of the server. 0 or a negative errno. */
 int boot_http_new(struct boot_http **ret, uv_loop_t *loop, const struct host_files *files);
-/* A guest's connection: takes 'fd' over, also when this fails. 0 or a negative errno. */
-int boot_http_accept(struct boot_http *http, int fd);
+/* A connection of the guest on this port: takes 'fd' over, also when this fails. 0 or a negative
+ * errno. */
+int boot_http_accept(struct boot_http *http, int fd, uint32_t port_id);
 /* The rest of the memory goes when libuv has closed the handles. NULL is fine. */
 void boot_http_close(struct boot_http *http);
 

@@ -149,12 +149,12 @@ int services_accept(struct services *s, unsigned service, int fd, const struct e
 	struct port *port;
 	struct mac mac;
 
-	if (service == SERVICE_BOOT)
-		return boot_accept(s->boot, fd);
-	if (service != SERVICE_DNS || !s->dns)
-		return -ECONNREFUSED;
 	if (!nat_neighbour(s->config.nat, &guest->addr, &port, &mac))
 		return -EHOSTUNREACH;
+	if (service == SERVICE_BOOT)
+		return boot_accept(s->boot, fd, port->id);
+	if (service != SERVICE_DNS || !s->dns)
+		return -ECONNREFUSED;
 	return dns_service_tcp(s->dns, fd, port->id);
 }
 

@@ -351,12 +351,27 @@ int http_server_new(struct http_server **ret, uv_loop_t *loop,
 	return 0;
 }
 
+static bool has_room(const struct http_server *server, uintptr_t peer)
+{
+	const struct http_limits *limits = &server->config.limits;
+	unsigned n = 0;
+
+	if (server->conns_n >= limits->connections)
+		return false;
+	if (limits->connections_per_peer == 0)
+		return true;
+	for (const struct list *link = server->conns.next; link != &server->conns;
+	     link = link->next)
+		n += list_entry(link, const struct http_conn, link)->peer == peer;
+	return n < limits->connections_per_peer;
+}
+
 int http_server_add(struct http_server *server, int fd, uintptr_t peer)
 {
 	struct sockaddr_storage name = {.ss_family = AF_UNIX};
 	unsigned before = server->conns_n;
 
-	if (server->conns_n >= server->config.limits.connections) {
+	if (!has_room(server, peer)) {
 		close(fd);
 		return -ENOSPC;
 	}

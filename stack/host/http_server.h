@@ -14,11 +14,12 @@ struct http_server;
 struct http_exchange;
 
 struct http_limits {
-	unsigned connections; /* at once; more are closed unanswered. 0: 64 */
-	size_t body_max;      /* bytes of a request's body; more gets 413. 0: 64 KiB */
-	uint32_t request_s;   /* to send a whole request, from the connection's start or the last
-				 reply on. 0: 30 */
-	uint32_t reply_s;     /* to take a whole reply, streams excepted. 0: 60 */
+	unsigned connections;          /* at once; more are closed unanswered. 0: 64 */
+	unsigned connections_per_peer; /* of these, with the same 'peer'. 0: all of them */
+	size_t body_max;               /* bytes of a request's body; more gets 413. 0: 64 KiB */
+	uint32_t request_s; /* to send a whole request, from the connection's start or the last
+			       reply on. 0: 30 */
+	uint32_t reply_s;   /* to take a whole reply, streams excepted. 0: 60 */
 };
 
 struct http_server_config {
@@ -36,7 +37,7 @@ struct http_server_config {
 int http_server_new(struct http_server **ret, uv_loop_t *loop,
 		    const struct http_server_config *config);
 /* Takes a connected stream socket (TCP or UNIX) over, also when this fails; 'peer' comes back with
- * each of its requests. 0, -ENOSPC at the limit of connections, -ENOMEM. */
+ * each of its requests. 0, -ENOSPC at a limit of connections, -ENOMEM. */
 int http_server_add(struct http_server *server, int fd, uintptr_t peer);
 unsigned http_server_connections(const struct http_server *server);
 /* Cuts all connections; 'gone' and 'end' callbacks come before the return. The memory goes when

@@ -33,19 +33,10 @@ static void put(const char *path, const char *text)
 static void make_tree(void)
 {
 	static const char *const links[][2] = {
-	    {"b/f", "l"},
-	    {"../f", "b/u"},
-	    {"b", "d"},
-	    {"../o", "x"},
-	    {"../../o", "b/x"},
-	    {"/etc/passwd", "a"},
-	    {"..", "p"},
-	    {"y", "y"},
-	    {"b/../b/./c/../u", "w"},
-	    {"../"
-	     "in/f",
-	     "back"},
-	    {"b/c/", "slash"},
+	    {"b/f", "l"},        {"../f", "b/u"},    {"b", "d"},
+	    {"../o", "x"},       {"../../o", "b/x"}, {"/etc/passwd", "a"},
+	    {"..", "p"},         {"y", "y"},         {"b/../b/./c/../u", "w"},
+	    {"../in/f", "back"}, {"b/c/", "slash"},
 	};
 	char path[128];
 

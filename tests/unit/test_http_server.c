@@ -332,6 +332,27 @@ START_TEST(test_more_connections_than_the_limit_are_closed)
 }
 END_TEST
 
+START_TEST(test_one_peer_leaves_room_for_the_others)
+{
+	struct http_limits limits = {.connections = 10, .connections_per_peer = 1};
+	struct bed bed;
+	int fds[2], greedy[2];
+
+	bed_make(&bed, &limits);
+	for (unsigned i = 0; i < 2; i++)
+		greedy[i] = bed_client(&bed);
+	ck_assert_str_eq(hear(&bed, greedy[1], NULL), "");
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	ck_assert_int_eq(http_server_add(bed.server, fds[1], 8), 0);
+	say(fds[0], "GET /mine HTTP/1.1\r\nHost: x\r\n\r\n");
+	hear(&bed, fds[0], "GET /mine");
+	close(greedy[0]);
+	close(greedy[1]);
+	close(fds[0]);
+	bed_end(&bed);
+}
+END_TEST
+
 START_TEST(test_dribbled_requests_and_idle_connections_are_cut)
 {
 	struct http_limits limits = {.request_s = 1};
@@ -387,6 +408,7 @@ int main(void)
 			 test_a_stream_ends_with_its_client_or_the_server,
 			 test_an_upgraded_connection_is_its_new_owners,
 			 test_more_connections_than_the_limit_are_closed,
+			 test_one_peer_leaves_room_for_the_others,
 			 test_dribbled_requests_and_idle_connections_are_cut,
 			 test_a_reply_that_is_not_taken_is_cut_and_stalls_nobody);
 }

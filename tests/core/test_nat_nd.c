@@ -3,6 +3,7 @@
 #include "tests/support/natbed.h"
 #include "tests/support/suite.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define LINKLOCAL "fe80::5055:aff:fe00:202" /* of 52:55:0a:00:02:02 */
@@ -646,25 +647,133 @@ START_TEST(test_ping_without_a_route_is_told_at_once)
 }
 END_TEST
 
+/* Captured from guests of QEMU, with fd5a:1::/64 for a net. */
+struct captured {
+	const char *what, *hex;
+	uint8_t answer; /* ICMPv6 type; 0: none */
+	unsigned solicitations, datagrams;
+};
+
+static size_t from_hex(const char *hex, uint8_t *ret)
+{
+	size_t n = 0;
+
+	for (; hex[2 * n]; n++) {
+		unsigned byte;
+		ck_assert_int_eq(sscanf(hex + 2 * n, "%2x", &byte), 1);
+		ret[n] = (uint8_t)byte;
+	}
+	return n;
+}
+
+static void play(struct bed *bed, const struct captured *c, struct solicited *solicited,
+		 struct heard *heard)
+{
+	unsigned calls = solicited->calls, datagrams = heard->calls;
+	uint8_t bytes[300], keep[2048];
+	struct wire_out out = wire_out(bytes, sizeof(bytes));
+	struct packet p;
+	bool any;
+
+	out.at += from_hex(c->hex, bytes);
+	if (!(bytes[0] & 1))
+		memcpy(bytes, bed->config.mac.b, 6); /* its gateway had another */
+	any = ask(bed, 0, &out, &p, keep);
+	ck_assert_msg(any == (c->answer != 0), "%s", c->what);
+	ck_assert_msg(!any || p.icmp_type == c->answer, "%s: %u", c->what, p.icmp_type);
+	ck_assert_msg(solicited->calls - calls == c->solicitations, "%s", c->what);
+	ck_assert_msg(heard->calls - datagrams == c->datagrams, "%s", c->what);
+}
+
+START_TEST(test_frames_of_real_guests_are_understood)
+{
+	static const struct captured captures[] = {
+	    {"Linux: is fe80::5054:ff:fe12:3456 taken? With a nonce (RFC 7527)",
+	     "3333ff12345652540012345686dd6000000000203aff00000000000000000000000000000000ff02"
+	     "00000000000000000001ff12345687008ca200000000fe80000000000000505400fffe1234560e01"
+	     "74a02d0587b1",
+	     0, 0, 0},
+	    {"Linux: router solicitation",
+	     "33330000000252540012345686dd6000000000103afffe80000000000000505400fffe123456ff02"
+	     "0000000000000000000000000002850071b5000000000101525400123456",
+	     0, 1, 0},
+	    {"dhclient: information request",
+	     "33330001000252540012345686dd600a3d68002c1101fe80000000000000505400fffe123456ff02"
+	     "000000000000000000000001000202220223002cc3740b7b23c60001000a00030001525400123456"
+	     "00060008001700180027001f000800020000",
+	     0, 0, 1},
+	    {"Linux: who has fd5a:1::2?",
+	     "3333ff00000252540012345686dd6000000000203afffd5a000100000000505400fffe123456ff02"
+	     "00000000000000000001ff0000028700746a00000000fd5a00010000000000000000000000020101"
+	     "525400123456",
+	     136, 0, 0},
+	    {"OVMF: is its link-local address taken? Without options",
+	     "3333ff12345652540012345686dd6000000000183aff00000000000000000000000000000000ff02"
+	     "00000000000000000001ff1234568700c40200000000fe80000000000000505400fffe123456",
+	     0, 0, 0},
+	    {"OVMF: router solicitation from no address",
+	     "33330000000252540012345686dd6000000000083aff00000000000000000000000000000000ff02"
+	     "000000000000000000000000000285007bb800000000",
+	     0, 1, 0},
+	    {"OVMF: DHCPv6 solicit for HTTP boot",
+	     "33330001000252540012345686dd6000000000781180fe80000000000000505400fffe123456ff02"
+	     "00000000000000000000000100020222022300782c4701ff7e2a0001000e0001000131da5af95254"
+	     "001234560008000200000003000cfc762c1bffffffffffffffff00060008003b003c00170010003e"
+	     "0003010300003d000200100010002700000157002148545450436c69656e743a417263683a303030"
+	     "31363a554e44493a303033303030",
+	     0, 0, 1},
+	    {"OVMF: who has fd5a:1::2?",
+	     "3333ff00000252540012345686dd6000000000203afffd5a0001000000000000000000000015ff02"
+	     "00000000000000000001ff0000028700f81100000000fd5a00010000000000000000000000020101"
+	     "525400123456",
+	     136, 0, 0},
+	    {"Linux: ping of fd5a:1::2",
+	     "52560000000252540012345686dd6005930a00403a40fd5a000100000000505400fffe123456fd5a"
+	     "00010000000000000000000000028000dd5e00750000ec3837020000000000000000000000000000"
+	     "0000000000000000000000000000000000000000000000000000000000000000000000000000",
+	     129, 0, 0},
+	};
+	struct solicited solicited = {0};
+	struct heard heard = {0};
+	struct bed bed;
+
+	bed_use_v6();
+	bed_init(&bed);
+	bed.config.net6 = (struct subnet){bed_addr("fd5a:1::"), 64};
+	bed.config.host6 = bed_addr("fd5a:1::2");
+	bed.config.dns6 = bed_addr("fd5a:1::3");
+	bed.config.router_solicited = on_solicited;
+	bed.config.router_ctx = &solicited;
+	bed_start(&bed);
+	bed_add_guest(&bed, 0);
+	ck_assert_int_eq(nat_udp_service_add(bed.nat, 547, false, on_datagram, &heard), 0);
+	for (unsigned i = 0; i < sizeof(captures) / sizeof(captures[0]); i++)
+		play(&bed, &captures[i], &solicited, &heard);
+	ck_assert_uint_eq(nat_counters(bed.nat)->dropped_malformed, 0);
+	ck_assert_uint_eq(nat_counters(bed.nat)->dropped_address, 0);
+	bed_finish(&bed);
+}
+END_TEST
+
 int main(void)
 {
-	return SUITE_RUN("nat_nd", test_gateway_advertises_its_addresses,
-			 test_gateway_defends_its_addresses_against_duplicates,
-			 test_service_addresses_are_answered_for,
-			 test_static_guests_foreign_gateway_is_answered_for,
-			 test_known_neighbour_is_no_foreign_gateway,
-			 test_invalid_solicitations_are_dropped,
-			 test_probe_with_a_mac_or_to_a_wrong_group_is_dropped,
-			 test_unsolicited_advertisements_are_believed_but_for_our_addresses,
-			 test_router_solicitations_are_checked_and_handed_on,
-			 test_messages_of_the_gateway_leave_from_its_link_local_address,
-			 test_services_hear_multicast_from_link_local_guests_and_answer,
-			 test_link_local_guests_reach_the_gateway_alone,
-			 test_restricted_guest_reaches_the_gateway_but_nothing_of_the_host,
-			 test_impossible_sources_are_dropped,
-			 test_datagram_behind_known_extension_headers_goes_out,
-			 test_headers_that_are_not_understood_are_pointed_at,
-			 test_no_error_about_an_error_nor_about_multicast,
-			 test_all_nodes_ping_is_answered_by_the_gateway,
-			 test_ping_without_a_route_is_told_at_once);
+	return SUITE_RUN(
+	    "nat_nd", test_gateway_advertises_its_addresses,
+	    test_gateway_defends_its_addresses_against_duplicates,
+	    test_service_addresses_are_answered_for,
+	    test_static_guests_foreign_gateway_is_answered_for,
+	    test_known_neighbour_is_no_foreign_gateway, test_invalid_solicitations_are_dropped,
+	    test_probe_with_a_mac_or_to_a_wrong_group_is_dropped,
+	    test_unsolicited_advertisements_are_believed_but_for_our_addresses,
+	    test_router_solicitations_are_checked_and_handed_on,
+	    test_messages_of_the_gateway_leave_from_its_link_local_address,
+	    test_services_hear_multicast_from_link_local_guests_and_answer,
+	    test_link_local_guests_reach_the_gateway_alone,
+	    test_restricted_guest_reaches_the_gateway_but_nothing_of_the_host,
+	    test_impossible_sources_are_dropped,
+	    test_datagram_behind_known_extension_headers_goes_out,
+	    test_headers_that_are_not_understood_are_pointed_at,
+	    test_no_error_about_an_error_nor_about_multicast,
+	    test_all_nodes_ping_is_answered_by_the_gateway,
+	    test_ping_without_a_route_is_told_at_once, test_frames_of_real_guests_are_understood);
 }

@@ -318,6 +318,7 @@ int app_run(const struct options *options)
 		result = app_open(&a->net);
 	if (result == 0) {
 		tell(&a->net);
+		notify_guests(a->ports_n);
 		uv_run(&a->loop, UV_RUN_DEFAULT);
 		notify_stopping();
 	}

@@ -36,7 +36,7 @@ static int send_message(const char *message)
 
 void notify_ready(void)
 {
-	int result = send_message("READY=1\nSTATUS=no guest is attached");
+	int result = send_message("READY=1");
 
 	if (result < 0)
 		log_warn_errno(result, "cannot tell the service manager");

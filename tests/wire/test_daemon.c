@@ -161,7 +161,8 @@ START_TEST(test_service_manager_hears_ready_guests_and_stopping)
 	snprintf(path, sizeof(path), "%s/notify", place.dir);
 	setenv("NOTIFY_SOCKET", path, 1);
 	process_start(&program, &place, "");
-	ck_assert_str_eq(received(fd), "READY=1\nSTATUS=no guest is attached");
+	ck_assert_str_eq(received(fd), "READY=1");
+	ck_assert_str_eq(received(fd), "STATUS=guests attached: 0");
 	guest = guest_connect(place.socket_path);
 	ck_assert_str_eq(received(fd), "STATUS=guests attached: 1");
 	close(guest);

@@ -31,6 +31,12 @@ struct dhcpd6_boot_ask {
 	bool http; /* its vendor class is "HTTPClient" */
 };
 
+struct dhcpd6_option { /* told as it is to those who ask for it */
+	uint8_t code;
+	uint16_t len;
+	const uint8_t *value;
+};
+
 struct dhcpd6_config {
 	struct subnet net;      /* IPv6, prefix 8-126 */
 	struct addr server;     /* the gateway: not given away */
@@ -42,6 +48,8 @@ struct dhcpd6_config {
 	unsigned reserved_n;
 	const char *const *search; /* option 24, 'search_n' names */
 	unsigned search_n;
+	const struct dhcpd6_option *options; /* 'options_n' of them, of codes that are free */
+	unsigned options_n;
 	const char *domain;          /* what a host name stands under, NULL: none */
 	uint32_t leases_max;         /* remembered associations */
 	uint32_t per_port_max;       /* of them, of one port */
@@ -101,6 +109,9 @@ struct dhcpd6;
  * bad config. */
 int dhcpd6_new(struct dhcpd6 **ret, const struct dhcpd6_config *config);
 void dhcpd6_free(struct dhcpd6 *server); /* NULL is fine */
+
+/* Whether lwnat does not say the option itself, and the protocol has no use of its own for it. */
+bool dhcpd6_option_is_free(uint8_t code);
 
 /* Handles one UDP payload received on port 547. */
 enum dhcpd6_verdict dhcpd6_input(struct dhcpd6 *server, struct wire_in message,

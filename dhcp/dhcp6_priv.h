@@ -10,7 +10,8 @@
 
 #define DHCPD6_OWN_DUID_LEN 10 /* bytes: DUID-LL of an Ethernet card (RFC 8415 section 11.4) */
 #define DHCPD6_SEARCH_MAX 900  /* bytes of option 24: a reply fits IPv6's smallest MTU */
-#define DHCPD6_DOMAIN_MAX 254  /* bytes of its text, with NUL */
+#define DHCPD6_OPTIONS_MAX 900
+#define DHCPD6_DOMAIN_MAX 254 /* bytes of its text, with NUL */
 
 struct dhcpd6 {
 	struct lease6_table *leases;
@@ -21,6 +22,8 @@ struct dhcpd6 {
 	char domain[DHCPD6_DOMAIN_MAX];
 	uint8_t search[DHCPD6_SEARCH_MAX];
 	size_t search_len;
+	uint8_t options[DHCPD6_OPTIONS_MAX]; /* as on the wire */
+	size_t options_len;
 };
 
 #endif

@@ -52,12 +52,19 @@ static bool wants(const struct exchange *x, uint16_t code)
 	return !x->request.has_oro || dhcpd6_is_asked(&x->request, code);
 }
 
+/* What a client can do without is left out where it does not fit. */
+static void put_if_it_fits(struct wire_out *out, const struct wire_out *before)
+{
+	if (out->bad && !before->bad)
+		*out = *before;
+}
+
 /* UEFI takes a URL for HTTP boot only beside the class that it sent itself (UEFI 2.10 section
  * 24.7.3.1). */
 static void put_boot(struct exchange *x)
 {
 	const struct dhcpd6_config *config = &x->server->config;
-	struct wire_out *out = &x->reply->bytes;
+	struct wire_out *out = &x->reply->bytes, before = *out;
 	char url[DHCPD6_URL_MAX] = "";
 
 	if (!config->boot_url || !dhcpd6_is_asked(&x->request, DHCPD6_OPT_BOOT_URL))
@@ -75,6 +82,7 @@ static void put_boot(struct exchange *x)
 		wire_put_bytes(out, "HTTPClient", sizeof("HTTPClient") - 1);
 		dhcpd6_end(out, begun);
 	}
+	put_if_it_fits(out, &before);
 }
 
 /* RFC 4704 section 6: the names are ours to answer for, so S is set, and O where the client did not
@@ -82,7 +90,7 @@ static void put_boot(struct exchange *x)
 static void put_fqdn(struct exchange *x)
 {
 	const struct dhcpd6_request *request = &x->request;
-	struct wire_out *out = &x->reply->bytes;
+	struct wire_out *out = &x->reply->bytes, before = *out;
 	char name[DHCPD6_HOSTNAME_MAX + DHCPD6_DOMAIN_MAX];
 	size_t begun;
 
@@ -95,19 +103,38 @@ static void put_fqdn(struct exchange *x)
 		dhcpd6_end(out, begun);
 	else
 		out->bad = true;
+	put_if_it_fits(out, &before);
+}
+
+static void put_options(struct exchange *x)
+{
+	struct wire_in options = wire_in(x->server->options, x->server->options_len);
+
+	while (wire_left(&options) > 0) {
+		struct wire_out *out = &x->reply->bytes, before = *out;
+		uint16_t code = wire_get_u16(&options);
+		struct wire_in value = wire_get_in(&options, wire_get_u16(&options));
+
+		if (wants(x, code))
+			dhcpd6_put(out, code, value.at, wire_left(&value));
+		put_if_it_fits(out, &before);
+	}
 }
 
 static void put_configuration(struct exchange *x)
 {
 	const struct dhcpd6 *server = x->server;
-	struct wire_out *out = &x->reply->bytes;
+	struct wire_out *out = &x->reply->bytes, before;
 
 	if (wants(x, DHCPD6_OPT_DNS) && !addr_is_unspecified(&server->config.dns))
 		dhcpd6_put(out, DHCPD6_OPT_DNS, server->config.dns.b, sizeof(server->config.dns.b));
 	put_boot(x);
 	put_fqdn(x);
+	put_options(x);
+	before = *out;
 	if (wants(x, DHCPD6_OPT_SEARCH) && server->search_len > 0)
 		dhcpd6_put(out, DHCPD6_OPT_SEARCH, server->search, server->search_len);
+	put_if_it_fits(out, &before);
 }
 
 static uint32_t left_s(uint64_t expires_ms, uint64_t now_ms)

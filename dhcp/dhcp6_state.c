@@ -37,6 +37,38 @@ static int set_texts(struct dhcpd6 *server, const struct dhcpd6_config *config)
 	return 0;
 }
 
+bool dhcpd6_option_is_free(uint8_t code)
+{
+	switch (code) {
+	case 0:
+	case DHCPD6_OPT_DNS:
+	case DHCPD6_OPT_SEARCH:
+	case DHCPD6_OPT_IA_PD:
+	case 26: /* a prefix of it */
+	case DHCPD6_OPT_REFRESH:
+	case DHCPD6_OPT_FQDN:
+	case DHCPD6_OPT_BOOT_URL:
+		return false;
+	default:
+		return code > 20; /* those below are RFC 8415's, but for vendor information */
+	}
+}
+
+static int set_options(struct dhcpd6 *server, const struct dhcpd6_config *config)
+{
+	struct wire_out out = wire_out(server->options, sizeof(server->options));
+
+	for (unsigned i = 0; i < config->options_n; i++) {
+		const struct dhcpd6_option *option = &config->options[i];
+
+		if (!dhcpd6_option_is_free(option->code))
+			return -EINVAL;
+		dhcpd6_put(&out, option->code, option->value, option->len);
+	}
+	server->options_len = wire_len(&out);
+	return out.bad ? -EINVAL : 0;
+}
+
 static void set_duid(struct dhcpd6 *server)
 {
 	struct wire_out duid = wire_out(server->duid, sizeof(server->duid));
@@ -60,9 +92,12 @@ int dhcpd6_new(struct dhcpd6 **ret, const struct dhcpd6_config *config)
 	server->config = *config;
 	server->config.search = NULL;
 	server->config.reserved = NULL;
+	server->config.options = NULL;
 	server->config.domain = NULL;
 	set_duid(server);
 	result = set_texts(server, config);
+	if (result == 0)
+		result = set_options(server, config);
 	if (result == 0)
 		result = lease6_table_new(&server->leases, config);
 	if (result < 0) {

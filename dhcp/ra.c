@@ -24,10 +24,10 @@
 #define SOON_MS 500     /* MAX_RA_DELAY_TIME */
 #define BETWEEN_MS 3000 /* MIN_DELAY_BETWEEN_RAS */
 #define HOP_LIMIT 64
-#define ROUTER_S 1800             /* 3 * the interval */
-#define PREFIX_VALID_S 2592000    /* 30 days */
-#define PREFIX_PREFERRED_S 604800 /* 7 days */
-#define DNS_S 1800                /* RFC 8106 section 5.1: 3 * the interval */
+#define ROUTER_S 1800        /* 3 * the interval */
+#define PREFIX_VALID_S 86400 /* QEMU's: a guest that is moved to another network forgets ours */
+#define PREFIX_PREFERRED_S 14400
+#define DNS_S 1800 /* RFC 8106 section 5.1: 3 * the interval */
 
 #define SEARCH_MAX 900 /* bytes of DNSSL names, so that all fits RA_MAX */
 

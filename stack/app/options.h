@@ -84,8 +84,8 @@ struct options {
 	char smb[OPTIONS_SHARE_MAX]; /* empty: none */
 	struct addr smbserver;       /* of no meaning without 'smb' */
 	bool restrict_guests;
-	bool ipv4, ipv6;     /* one of them at least */
-	bool ipv6_needs_mtu; /* 'ipv6' is off because the MTU is too small for it */
+	bool ipv4, ipv6;         /* one of them at least */
+	bool ipv6_needs_mtu;     /* 'ipv6' is off because the MTU is too small for it */
 	struct addr next_server; /* unspecified: not given */
 	char bootfile[OPTIONS_NAME_MAX], tftp_server_name[OPTIONS_NAME_MAX]; /* empty: none */
 	char netdev[OPTIONS_NAME_MAX]; /* the id= of --netdev, only a name */
@@ -100,6 +100,7 @@ struct options {
 	char lease_file[OPTIONS_FILE_MAX]; /* empty: none */
 	struct options_dhcp_hosts dhcp_hosts;
 	struct options_dhcp_options dhcp_options;
+	struct options_dhcp6_options dhcp6_options;
 	struct options_dhcp_routes dhcp_routes;
 	struct options_dhcp_boots dhcp_boots;
 	char tftp[OPTIONS_FILE_MAX], boot[OPTIONS_FILE_MAX]; /* empty: not given; not both */

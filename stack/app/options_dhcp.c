@@ -164,7 +164,7 @@ static int put_integer(struct wire_out *out, const char *text, unsigned bytes)
 }
 
 /* One piece between commas. -ENOENT when it has none of the forms below. */
-static int put_piece(struct wire_out *out, const char *text)
+static int put_piece(struct wire_out *out, const char *text, bool v6)
 {
 	struct addr addr;
 
@@ -176,25 +176,28 @@ static int put_piece(struct wire_out *out, const char *text)
 		return put_integer(out, text + 4, 4);
 	if (strncmp(text, "hex:", 4) == 0)
 		return put_hex(out, text + 4);
-	if (addr_parse(text, &addr) < 0 || !addr_is_v4(&addr))
+	if (addr_parse(text, &addr) < 0 || addr_is_v4(&addr) == v6)
 		return -ENOENT;
-	wire_put_u32(out, addr_to_v4(&addr));
+	if (v6)
+		wire_put_bytes(out, addr.b, sizeof(addr.b));
+	else
+		wire_put_u32(out, addr_to_v4(&addr));
 	return 0;
 }
 
-static int put_pieces(struct setting *s, struct wire_out *out, const char *value)
+static int put_pieces(struct setting *s, struct wire_out *out, const char *value, bool v6)
 {
 	char piece[3 * OPTIONS_DHCP_VALUE_MAX + 8], quoted[OPTIONS_QUOTE_MAX];
 
 	for (const char *rest = value; rest;) {
-		if (split(rest, piece, sizeof(piece), &rest) < 0 || put_piece(out, piece) < 0)
+		if (split(rest, piece, sizeof(piece), &rest) < 0 || put_piece(out, piece, v6) < 0)
 			return setting_fail(s, "'%.60s' is no address and no number of its size",
 					    options_quote(piece, quoted));
 	}
 	return 0;
 }
 
-static int put_value(struct setting *s, struct wire_out *out, const char *value)
+int options_put_value(struct setting *s, struct wire_out *out, const char *value, bool v6)
 {
 	char first[3 * OPTIONS_DHCP_VALUE_MAX + 8];
 	uint8_t scratch[OPTIONS_DHCP_VALUE_MAX];
@@ -205,8 +208,9 @@ static int put_value(struct setting *s, struct wire_out *out, const char *value)
 		wire_put_bytes(out, value + 5, strlen(value + 5));
 		return 0;
 	}
-	if (split(value, first, sizeof(first), &rest) == 0 && put_piece(&trial, first) != -ENOENT)
-		return put_pieces(s, out, value);
+	if (split(value, first, sizeof(first), &rest) == 0 &&
+	    put_piece(&trial, first, v6) != -ENOENT)
+		return put_pieces(s, out, value, v6);
 	if (value[strspn(value, "0123456789")] == '\0')
 		return setting_fail(s, "does not say the number's size: u8:, u16:, u32:, or text:");
 	wire_put_bytes(out, value, strlen(value));
@@ -234,7 +238,7 @@ int options_set_dhcp_option(struct setting *s)
 		return setting_fail(s, "at most %d of them", OPTIONS_DHCP_OPTIONS_MAX);
 
 	struct wire_out out = wire_out(option->value, sizeof(option->value));
-	if (value && put_value(s, &out, value) < 0)
+	if (value && options_put_value(s, &out, value, false) < 0)
 		return -EINVAL;
 	if (out.bad)
 		return setting_fail(s, "the value has more than %d bytes", OPTIONS_DHCP_VALUE_MAX);

@@ -31,8 +31,8 @@ static const char *first_given(uint64_t given, const char *const *names, unsigne
 static int check_words(const struct options *o, uint64_t given, struct options_fault *ret)
 {
 	static const char *const words4[] = {"net", "host", "dns", "dhcpstart"};
-	static const char *const words6[] = {"ipv6-net", "ipv6-prefix", "ipv6-prefixlen",
-					     "ipv6-host", "ipv6-dns"};
+	static const char *const words6[] = {"ipv6-net",  "ipv6-prefix", "ipv6-prefixlen",
+					     "ipv6-host", "ipv6-dns",    "dhcp6-option"};
 	const char *word = o->ipv4 ? NULL : first_given(given, words4, 4);
 
 	if (word)
@@ -41,7 +41,7 @@ static int check_words(const struct options *o, uint64_t given, struct options_f
 							     : ", because --ipv6 on without "
 							       "--ipv4 means IPv6 alone (accepted: "
 							       "--ipv4 on beside it)");
-	word = o->ipv6 ? NULL : first_given(given, words6, 5);
+	word = o->ipv6 ? NULL : first_given(given, words6, 6);
 	if (word && o->ipv6_needs_mtu)
 		return options_fault(ret, word, "IPv6 needs --mtu %d or more", IPV6_MTU_MIN);
 	if (word)

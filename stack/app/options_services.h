@@ -11,6 +11,8 @@
 #define OPTIONS_DHCP_HOSTS_MAX 256
 #define OPTIONS_DHCP_OPTIONS_MAX 64
 #define OPTIONS_DHCP_VALUE_MAX 255 /* bytes */
+#define OPTIONS_DHCP6_OPTIONS_MAX 16
+#define OPTIONS_DHCP6_BYTES_MAX 800 /* of all of them: a reply has to fit IPv6's smallest MTU */
 #define OPTIONS_DHCP_ROUTES_MAX 32
 #define OPTIONS_DHCP_BOOTS_MAX 64
 #define OPTIONS_DHCP_FILE_MAX 256 /* bytes, with NUL */
@@ -37,6 +39,12 @@ struct options_dhcp_option {
 struct options_dhcp_options {
 	struct options_dhcp_option option[OPTIONS_DHCP_OPTIONS_MAX];
 	unsigned n;
+};
+
+struct options_dhcp6_options {
+	struct options_dhcp_option option[OPTIONS_DHCP6_OPTIONS_MAX];
+	unsigned n;
+	unsigned bytes; /* of all values */
 };
 
 struct options_dhcp_routes {

@@ -442,6 +442,11 @@ static int set_dhcp_option(struct setting *s)
 	return options_set_dhcp_option(s);
 }
 
+static int set_dhcp6_option(struct setting *s)
+{
+	return options_set_dhcp6_option(s);
+}
+
 static int set_dhcp_route(struct setting *s)
 {
 	return options_set_dhcp_route(s);

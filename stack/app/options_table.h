@@ -4,6 +4,7 @@
 #define LWNAT_APP_OPTIONS_TABLE_H
 
 #include "stack/app/options.h"
+#include "stack/base/wire.h"
 
 #define OPTION_ROWS_MAX 64
 #define OPTIONS_QUOTE_MAX 100 /* bytes of quoted text, with NUL */
@@ -71,6 +72,7 @@ int options_set_netdev(struct setting *setting);
 /* Those of options_dhcp.c and options_dns.c. */
 int options_set_dhcp_host(struct setting *setting);
 int options_set_dhcp_option(struct setting *setting);
+int options_set_dhcp6_option(struct setting *setting);
 int options_set_dhcp_route(struct setting *setting);
 int options_set_dhcp_boot(struct setting *setting);
 int options_set_dns_name(struct setting *setting);
@@ -103,5 +105,9 @@ int options_check(struct options *options, uint64_t given, struct options_fault 
 /* Its parts in options_ipv6.c: which families there are, and IPv6's addresses. */
 int options_settle_families(struct options *options, uint64_t given, struct options_fault *ret);
 int options_settle_ipv6(struct options *options, uint64_t given, struct options_fault *ret);
+
+/* The value of --dhcp-option or --dhcp6-option as bytes. 0, or -EINVAL with setting->reason filled;
+ * out->bad when it is too long. */
+int options_put_value(struct setting *setting, struct wire_out *out, const char *value, bool v6);
 
 #endif

@@ -366,8 +366,20 @@ static int new_ra(struct services_v6 *s)
 	return ra_new(&s->ra, &config);
 }
 
+static unsigned list_options(const struct options *o,
+			     struct dhcpd6_option ret[OPTIONS_DHCP6_OPTIONS_MAX])
+{
+	for (unsigned i = 0; i < o->dhcp6_options.n; i++) {
+		const struct options_dhcp_option *option = &o->dhcp6_options.option[i];
+
+		ret[i] = (struct dhcpd6_option){option->code, option->len, option->value};
+	}
+	return o->dhcp6_options.n;
+}
+
 static int new_dhcpd(struct services_v6 *s)
 {
+	struct dhcpd6_option options[OPTIONS_DHCP6_OPTIONS_MAX];
 	const struct services_v6_config *c = &s->config;
 	struct addr reserved[OPTIONS_SERVICE_ADDRS_MAX];
 	struct dhcpd6_config config = {
@@ -379,6 +391,8 @@ static int new_dhcpd(struct services_v6 *s)
 	    .search = c->search,
 	    .search_n = c->search_n,
 	    .domain = c->domain,
+	    .options = options,
+	    .options_n = list_options(c->options, options),
 	    .reserved = reserved,
 	    .reserved_n = options_service_addrs(c->options, reserved),
 	    .leases_max = LEASES_MAX,

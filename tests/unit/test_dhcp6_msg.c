@@ -120,6 +120,50 @@ START_TEST(test_a_client_that_lists_nothing_is_told_all_but_a_url)
 }
 END_TEST
 
+START_TEST(test_free_options_are_told_to_those_who_ask)
+{
+	static const uint8_t params[] = {0, 1, 'q', 0, 2, 'i', 'p'}, ntp[16] = {0xfd, [15] = 5};
+	const struct dhcpd6_option options[] = {{60, sizeof(params), params},
+						{31, sizeof(ntp), ntp}};
+	struct dhcpd6_config config;
+	struct dhcp6_view v;
+
+	memset(&bed, 0, sizeof(bed));
+	config = dhcp6_bed_config(&bed);
+	config.options = options;
+	config.options_n = 2;
+	dhcp6_bed_open(&bed, &config);
+	dhcp6_bed_send(&bed, ovmf_solicit, sizeof(ovmf_solicit), 1);
+	v = dhcp6_reply_option(&bed, 60);
+	ck_assert_uint_eq(v.len, sizeof(params));
+	ck_assert_mem_eq(v.at, params, sizeof(params));
+	ck_assert_ptr_null(dhcp6_reply_option(&bed, 31).at);
+	dhcp6_bed_send(&bed, dhclient_inform, sizeof(dhclient_inform), 1);
+	ck_assert_uint_eq(dhcp6_reply_option(&bed, 31).len, 16);
+	dhcp6_bed_close(&bed);
+}
+END_TEST
+
+START_TEST(test_what_does_not_fit_is_left_out_and_the_address_is_not)
+{
+	struct dhcp6_built m = dhcp6_build(SOLICIT, 1);
+	struct addr addr = dhcp6_addr("fec0::77");
+
+	dhcp6_bed_open(&bed, NULL);
+	memset(bed.url, 'u', 500);
+	bed.room = 300;
+	dhcp6_build_put(&m, 6, "\0\27\0\30\0\73", 6);
+	dhcp6_build_ia(&m, 1, &addr);
+	dhcp6_build_name(&m, "web");
+	ck_assert_int_eq(dhcp6_bed_send_built(&bed, &m, 1), DHCPD6_ADVERTISED);
+	ck_assert(dhcp6_reply_is_whole(&bed));
+	ck_assert_ptr_nonnull(dhcp6_reply_option(&bed, 3).at);
+	ck_assert_ptr_nonnull(dhcp6_reply_option(&bed, 24).at);
+	ck_assert_ptr_null(dhcp6_reply_option(&bed, 59).at);
+	dhcp6_bed_close(&bed);
+}
+END_TEST
+
 START_TEST(test_prefixes_are_refused_one_by_one)
 {
 	struct dhcp6_built m = dhcp6_build(SOLICIT, 1);
@@ -307,6 +351,8 @@ int main(void)
 	    test_dhclient_gets_an_address_with_its_own_iaid,
 	    test_firmware_gets_the_url_beside_the_class_that_it_sent,
 	    test_a_client_that_lists_nothing_is_told_all_but_a_url,
+	    test_free_options_are_told_to_those_who_ask,
+	    test_what_does_not_fit_is_left_out_and_the_address_is_not,
 	    test_prefixes_are_refused_one_by_one, test_messages_that_are_not_for_us_get_no_reply,
 	    test_rules_of_each_message_are_kept, test_short_messages_get_no_reply,
 	    test_options_that_lie_about_their_insides_are_malformed,

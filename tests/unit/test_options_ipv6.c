@@ -99,6 +99,21 @@ START_TEST(test_forwards_name_guests_of_either_family)
 }
 END_TEST
 
+START_TEST(test_options_of_dhcpv6_become_bytes)
+{
+	const struct options_dhcp_option *option = options.dhcp6_options.option;
+
+	accept("--dhcp6-option|60,quiet,ip=dhcp|--dhcp6-option|31,fd00::5,fd00::6|--dhcp6-option|"
+	       "56,hex:00010010");
+	ck_assert_uint_eq(options.dhcp6_options.n, 3);
+	ck_assert_uint_eq(option[0].len, 2 + 5 + 2 + 7);
+	ck_assert_mem_eq(option[0].value, "\0\5quiet\0\7ip=dhcp", 16);
+	ck_assert_uint_eq(option[1].len, 32);
+	ck_assert_uint_eq(option[1].value[31], 6);
+	ck_assert_mem_eq(option[2].value, "\0\1\0\20", 4);
+}
+END_TEST
+
 START_TEST(test_a_small_mtu_turns_off_what_nobody_asked_for)
 {
 	accept("--mtu|1000");
@@ -162,6 +177,13 @@ static const struct {
     {"--ipv6|on|--hostfwd|tcp::80-10.0.2.15:80",
      "--hostfwd: 'tcp::80-10.0.2.15:80': the guests have no IPv4 (accepted: a guest's IPv6 "
      "address, or none)"},
+    {"--dhcp6-option|23,fec0::9",
+     "--dhcp6-option: '23,fec0::9': option 23 is the protocol's own, or has an option of lwnat's "
+     "(accepted: NUMBER,VALUE...)"},
+    {"--dhcp6-option|31", "--dhcp6-option: '31': the value is empty (accepted: NUMBER,VALUE...)"},
+    {"--dhcp6-option|256,x", "--dhcp6-option: '256,x': has no option number of 1-255 in front "
+			     "(accepted: NUMBER,VALUE...)"},
+    {"--ipv6|off|--dhcp6-option|31,fd00::5", "--dhcp6-option: IPv6 is off"},
     {"--ipv6|on|--hostfwd|tcp::80-[fec0::2]:80",
      "--hostfwd: 'tcp::80-[fec0::2]:80': the guest address is lwnat's own (accepted: a guest's "
      "IPv6 address, or none)"},
@@ -187,6 +209,6 @@ int main(void)
 	return SUITE_RUN(
 	    "options_ipv6", test_a_family_asked_for_stands_alone_as_in_qemu,
 	    test_defaults_are_qemus, test_network_gives_the_addresses_that_are_not_given,
-	    test_forwards_name_guests_of_either_family,
+	    test_forwards_name_guests_of_either_family, test_options_of_dhcpv6_become_bytes,
 	    test_a_small_mtu_turns_off_what_nobody_asked_for, test_conflicts_are_refused_by_name);
 }

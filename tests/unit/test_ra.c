@@ -62,8 +62,8 @@ static unsigned router_lifetime(void)
 
 START_TEST(test_all_that_a_guest_needs_is_in_it)
 {
-	static const uint8_t prefix[] = {3, 4,    64,   0xc0, 0, 0x27, 0x8d, 0,    0,
-					 9, 0x3a, 0x80, 0,    0, 0,    0,    0xfe, 0xc0};
+	static const uint8_t prefix[] = {3, 4,    64,   0xc0, 0, 1, 0x51, 0x80, 0,
+					 0, 0x38, 0x40, 0,    0, 0, 0,    0xfe, 0xc0};
 	static const uint8_t names[] = "\4corp\7example\0\5lwnat\10internal\0";
 	struct ra_config config = a_config();
 
@@ -116,7 +116,7 @@ START_TEST(test_the_last_one_takes_all_back_but_the_prefix)
 	ck_assert_uint_eq(router_lifetime(), 0);
 	ck_assert_mem_eq(option(25) + 4, "\0\0\0\0", 4);
 	ck_assert_mem_eq(option(31) + 4, "\0\0\0\0", 4);
-	ck_assert_mem_eq(option(3) + 4, "\0\x27\x8d\0", 4);
+	ck_assert_mem_eq(option(3) + 4, "\0\1\x51\x80", 4);
 	ra_free(ra);
 }
 END_TEST

@@ -51,7 +51,7 @@ static void put_text(struct wire_out *out, const char *text)
 
 static void put_time(struct wire_out *out, int64_t time_s)
 {
-	int64_t last_s = days_of(YEAR_MAX, 12, 31) * DAY_S;
+	int64_t last_s = days_of(YEAR_MAX, 12, 31) * DAY_S + DAY_S - 1;
 	char text[40];
 	int64_t year;
 	unsigned month, day;
@@ -162,7 +162,7 @@ static bool parse_time(const char *text, int64_t *ret)
 	    !get_digits(&text, 2, &second) || !get_char(&text, 'Z'))
 		return false;
 	if (year < YEAR_MIN || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 ||
-	    minute > 59 || second > 60)
+	    minute > 59 || second > 59)
 		return false;
 	*ret = days_of(year, month, day) * DAY_S + hour * 3600 + minute * 60 + second;
 	return true;
@@ -217,7 +217,7 @@ static bool parse_hostname(const char *text, char ret[DHCPD_HOSTNAME_MAX])
 	if (strcmp(text, "-") == 0)
 		return true;
 	dhcpd_hostname_clean(text, strlen(text), ret);
-	return strcmp(text, ret) == 0;
+	return *text && strcmp(text, ret) == 0;
 }
 
 static bool parse_record(char *line, struct lease_record *ret)

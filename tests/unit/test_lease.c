@@ -233,6 +233,147 @@ START_TEST(test_leases_for_ever_do_not_expire)
 }
 END_TEST
 
+/* ---- ports */
+
+static struct lease *boot_on(uint32_t port, uint32_t n, const char *name, uint64_t now_ms)
+{
+	struct lease_ack ack = {.port = port, .name = name};
+	struct lease *lease = of(n);
+	if (!lease)
+		lease = take_on(port, n, now_ms);
+	if (lease)
+		lease_activate(table, lease, &ack, now_ms);
+	return lease;
+}
+
+START_TEST(test_a_port_gets_four_fifths_and_the_others_the_rest)
+{
+	for (uint32_t i = 0; i < 10; i++) /* 4 of 5, of 12 addresses */
+		ck_assert_ptr_nonnull(boot_on(1, i, "", 0));
+	ck_assert_ptr_null(take_on(1, 10, 0));
+	ck_assert_ptr_nonnull(boot_on(2, 20, "", 0));
+	ck_assert_ptr_nonnull(boot_on(3, 30, "", 0));
+	ck_assert_ptr_null(take_on(4, 40, 0)); /* all in use now */
+	lease_port_gone(table, 1, 0);
+	ck_assert_ptr_nonnull(boot_on(4, 40, "", 0)); /* the guests there have gone */
+	ck_assert_ptr_null(of(0));
+	ck_assert_ptr_nonnull(of(20));
+}
+END_TEST
+
+START_TEST(test_a_port_that_has_its_share_gives_up_its_own_offers)
+{
+	for (uint32_t i = 0; i < 10; i++)
+		ck_assert_ptr_nonnull(take_on(1, i, i));
+	uint32_t addr = of(0)->addr;
+	ck_assert_uint_eq(take_on(1, 100, 20)->addr, addr);
+	ck_assert_ptr_null(of(0));
+	ck_assert_ptr_nonnull(of(1));
+	for (uint32_t i = 0; i < 1000; i++)
+		ck_assert_ptr_nonnull(take_on(1, 1000 + i, 30));
+	ck_assert_ptr_nonnull(take_on(2, 50, 30));
+}
+END_TEST
+
+START_TEST(test_declining_everything_leaves_the_others_their_addresses)
+{
+	for (uint32_t i = 0; i < 1000; i++) {
+		struct lease *lease = boot_on(1, i, "", i);
+		if (lease)
+			lease_decline(table, lease, i);
+	}
+	ck_assert_ptr_nonnull(boot_on(2, 2000, "", 2000));
+	ck_assert_ptr_nonnull(boot_on(3, 2001, "", 2000));
+}
+END_TEST
+
+START_TEST(test_leases_of_guests_that_have_gone_are_their_own_until_needed)
+{
+	struct lease *lease = boot_on(1, 1, "vm", 0);
+	uint32_t addr = lease->addr;
+	lease_port_gone(table, 1, 10);
+	ck_assert_int_eq(of(1)->state, LEASE_AWAY);
+	ck_assert_ptr_eq(lease_by_name(table, "vm", 20), of(1));
+	ck_assert_uint_ne(take_on(2, 2, 20)->addr, addr);
+	ck_assert_uint_eq(boot_on(3, 1, "vm", 30)->addr, addr);
+	ck_assert_int_eq(of(1)->state, LEASE_ACTIVE);
+	lease_port_gone(table, 3, 40);
+	ck_assert_ptr_null(lease_by_name(table, "vm", 30 + LEASE_S * 1000)); /* ends as promised */
+}
+END_TEST
+
+static bool is_seen(void *ctx, const struct addr *addr)
+{
+	return addr_to_v4(addr) == *(uint32_t *)ctx;
+}
+
+START_TEST(test_an_address_that_is_seen_on_the_net_is_not_taken_from_its_guest)
+{
+	struct lease_table_config config = small();
+	uint32_t seen = NET + 5; /* the first of the pool */
+	config.is_seen = is_seen;
+	config.ctx = &seen;
+	close_table();
+	ck_assert_int_eq(lease_table_new(&table, &config), 0);
+	for (uint32_t i = 0; i < 12; i++)
+		boot_on(i + 1, i, "", i);
+	for (uint32_t i = 0; i < 12; i++)
+		lease_port_gone(table, i + 1, 100 + i);
+	for (uint32_t i = 0; i < 11; i++)
+		ck_assert_ptr_nonnull(boot_on(101 + i, 100 + i, "", 200));
+	ck_assert_ptr_nonnull(of(0));
+	ck_assert_uint_eq(of(0)->addr, seen);
+}
+END_TEST
+
+START_TEST(test_of_two_guests_of_one_name_the_one_that_is_there_keeps_it)
+{
+	boot_on(1, 1, "web", 0);
+	boot_on(2, 2, "web", 0);
+	ck_assert_ptr_eq(lease_by_name(table, "web", 1), of(1));
+	boot_on(1, 3, "web", 0); /* from the first one's port: it was set up anew */
+	ck_assert_ptr_eq(lease_by_name(table, "web", 1), of(3));
+	lease_port_gone(table, 1, 2);
+	ck_assert_ptr_eq(lease_by_name(table, "web", 2), of(3));
+	boot_on(2, 2, "web", 3);
+	ck_assert_ptr_eq(lease_by_name(table, "web", 3), of(2));
+}
+END_TEST
+
+START_TEST(test_fixed_leases_are_nobody_elses)
+{
+	struct mac mac = dhcp_client_mac(1);
+	ck_assert_int_eq(lease_fix(table, &mac, NET + 5, "db"), 0);
+	ck_assert_ptr_eq(lease_by_name(table, "db", 0), of(1));
+	for (uint32_t i = 0; i < 11; i++) {
+		ck_assert_ptr_nonnull(boot_on(0, 100 + i, "db", 0));
+		ck_assert_uint_ne(of(100 + i)->addr, NET + 5);
+	}
+	ck_assert_ptr_null(take(200, 0));
+	ck_assert_ptr_eq(lease_by_name(table, "db", 0), of(1));
+	boot_on(7, 1, "other", 0);
+	ck_assert_str_eq(of(1)->pub.hostname, "db");
+	lease_table_tick(table, LEASE_S * 1000);
+	lease_decline(table, of(1), LEASE_S * 1000);
+	lease_port_gone(table, 7, LEASE_S * 1000);
+	ck_assert_uint_eq(of(1)->addr, NET + 5);
+	ck_assert_int_eq(of(1)->state, LEASE_KEPT);
+}
+END_TEST
+
+START_TEST(test_fixed_leases_that_meet_are_refused)
+{
+	struct mac first = dhcp_client_mac(1), second = dhcp_client_mac(2);
+	ck_assert_int_eq(lease_fix(table, &first, NET + 5, "db"), 0);
+	ck_assert_int_eq(lease_fix(table, &first, NET + 6, ""), -EEXIST);
+	ck_assert_int_eq(lease_fix(table, &second, NET + 5, ""), -EEXIST);
+	ck_assert_int_eq(lease_fix(table, &second, NET + 6, "db"), -EEXIST);
+	ck_assert_int_eq(lease_fix(table, &second, NET + 2, ""), -EEXIST);
+	ck_assert_int_eq(lease_fix(table, &second, NET + 15, ""), -EINVAL);
+	ck_assert_int_eq(lease_fix(table, &second, NET + 14, ""), 0);
+}
+END_TEST
+
 START_TEST(test_bad_tables_are_refused)
 {
 	for (unsigned i = 0; i < 5; i++) {
@@ -360,6 +501,14 @@ int main(void)
 	tcase_add_test(tc, test_walk_shows_acknowledged_leases_alone);
 	tcase_add_test(tc, test_leases_for_ever_do_not_expire);
 	tcase_add_test(tc, test_bad_tables_are_refused);
+	tcase_add_test(tc, test_a_port_gets_four_fifths_and_the_others_the_rest);
+	tcase_add_test(tc, test_a_port_that_has_its_share_gives_up_its_own_offers);
+	tcase_add_test(tc, test_declining_everything_leaves_the_others_their_addresses);
+	tcase_add_test(tc, test_leases_of_guests_that_have_gone_are_their_own_until_needed);
+	tcase_add_test(tc, test_an_address_that_is_seen_on_the_net_is_not_taken_from_its_guest);
+	tcase_add_test(tc, test_of_two_guests_of_one_name_the_one_that_is_there_keeps_it);
+	tcase_add_test(tc, test_fixed_leases_are_nobody_elses);
+	tcase_add_test(tc, test_fixed_leases_that_meet_are_refused);
 	suite_add_tcase(suite, tc);
 	TCase *many = tcase_create("many clients");
 	tcase_set_timeout(many, 120);

@@ -6,6 +6,7 @@
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <linux/errqueue.h>
@@ -118,7 +119,8 @@ bool host_batch_source(struct host_batch *batch, unsigned i, struct host_source 
 
 /* Control messages of one send: at most a TTL and a source. */
 struct control {
-	_Alignas(struct cmsghdr) uint8_t bytes[CMSG_SPACE(sizeof(int)) + HOST_CONTROL_LEN];
+	_Alignas(struct cmsghdr) uint8_t
+	    bytes[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint16_t)) + HOST_CONTROL_LEN];
 	size_t len;
 };
 
@@ -173,6 +175,11 @@ int host_datagram_send(int fd, const struct host_datagram_out *out)
 		control_add_ttl(&control, v4, out->ttl);
 	if (out->from_given)
 		control_add_source(&control, v4, &out->from);
+	if (out->segment) {
+		struct control_item item = {SOL_UDP, UDP_SEGMENT, &out->segment,
+					    sizeof(out->segment)};
+		control_add(&control, &item);
+	}
 	if (control.len) {
 		msg.msg_control = control.bytes;
 		msg.msg_controllen = control.len;
@@ -349,5 +356,6 @@ int host_datagram_recv(void *ctx, int handle, struct host_datagram *ret, unsigne
 
 void host_datagram_close(void *ctx, int handle)
 {
+	host_flush(ctx); /* what it has sent leaves, and its number may be another's next */
 	host_unwatch_and_close(ctx, handle);
 }

@@ -53,6 +53,19 @@ struct host_batch {
 	uint8_t *area;
 };
 
+/* udp_burst.h */
+struct udp_burst {
+	int fd; /* of the last datagram sent; -1: none in this turn */
+	struct endpoint to;
+	uint8_t ttl;
+	bool no_segments; /* UDP_SEGMENT does not work here */
+	unsigned n;       /* datagrams kept, ... */
+	size_t segment;   /* ... of this many bytes each, ... */
+	size_t len;       /* ... and in all */
+	uint8_t *bytes;   /* NULL until needed */
+	uint64_t lost;    /* datagrams that were kept and could not be sent */
+};
+
 struct host {
 	uv_poll_t poll; /* watches epoll_fd */
 	uv_loop_t *loop;
@@ -63,6 +76,7 @@ struct host {
 	unsigned open_n;
 	unsigned listeners_n;
 	struct host_listener *any_address_listeners; /* UDP, bound to 0.0.0.0 or :: */
+	struct udp_burst burst;
 	struct host_batch batch;
 	/* Listeners' own: NAT code that runs in their callback may receive from other handles. */
 	struct host_batch listen_batch;
@@ -96,7 +110,8 @@ struct host_datagram_out {
 	struct endpoint to;
 	bool from_given;
 	struct host_source from;
-	uint8_t ttl; /* 0: the host's default */
+	uint8_t ttl;      /* 0: the host's default */
+	uint16_t segment; /* the kernel cuts datagrams of this many bytes; 0: it is one */
 	const struct iovec *iov;
 	unsigned iov_n;
 };
@@ -125,6 +140,7 @@ void host_tcp_close(void *ctx, int handle, bool reset);
 int host_udp_open(void *ctx, uint64_t token, bool v6);
 int host_udp_send(void *ctx, int handle, const struct endpoint *to, uint8_t ttl,
 		  const struct iovec *iov, unsigned iov_n);
+void host_flush(void *ctx);
 
 /* host_ping.c */
 int host_ping_open(void *ctx, uint64_t token, bool v6);

@@ -70,6 +70,7 @@ static void host_free(struct host *host)
 {
 	host_batch_fini(&host->batch);
 	host_batch_fini(&host->listen_batch);
+	free(host->burst.bytes);
 	free(host->slots);
 	if (host->epoll_fd >= 0)
 		close(host->epoll_fd);
@@ -85,6 +86,7 @@ int host_new(struct host **ret, uv_loop_t *loop, const struct host_config *confi
 		return r;
 	host->loop = loop;
 	host->config = *config;
+	host->burst.fd = -1;
 	host->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (host->epoll_fd < 0) {
 		r = -errno;
@@ -150,6 +152,7 @@ const struct host_ops *host_ops(void)
 	    .tcp_close = host_tcp_close,
 	    .udp_open = host_udp_open,
 	    .udp_send = host_udp_send,
+	    .flush = host_flush,
 	    .ping_open = host_ping_open,
 	    .ping_send = host_ping_send,
 	    .recv = host_datagram_recv,

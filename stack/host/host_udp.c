@@ -1,4 +1,5 @@
 #include "stack/host/host_internal.h"
+#include "stack/host/udp_burst.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -40,5 +41,12 @@ int host_udp_send(void *ctx, int handle, const struct endpoint *to, uint8_t ttl,
 	/* No flow's handle, so a listener's. */
 	if (host->any_address_listeners && !host_is_watched(host, handle))
 		out.from_given = host_listener_source(host, handle, to, &out.from);
-	return host_datagram_send(handle, &out);
+	return udp_burst_send(&host->burst, handle, &out);
+}
+
+void host_flush(void *ctx)
+{
+	struct host *host = ctx;
+
+	udp_burst_flush(&host->burst);
 }

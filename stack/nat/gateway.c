@@ -417,6 +417,8 @@ void nat_run(struct nat *nat, uint64_t now_ms)
 	tcpflow_run(nat);
 	tcpinbound_tell(nat);
 	dgflow_run(nat);
+	if (nat->config.host->flush)
+		nat->config.host->flush(nat->config.host_ctx);
 }
 
 uint64_t nat_next_ms(const struct nat *nat, uint64_t now_ms)

@@ -74,6 +74,9 @@ struct host_ops {
 	 * nothing. */
 	int (*udp_send)(void *ctx, int handle, const struct endpoint *to, uint8_t ttl,
 			const struct iovec *iov, unsigned iov_n);
+	/* The end of a turn: datagrams for which udp_send() has said 0 may have waited for it. What
+	 * cannot be sent then is lost, as on any link. NULL: none ever wait. */
+	void (*flush)(void *ctx);
 	/* An unprivileged ping socket (icmp(7)). A handle, or -EACCES when ping_group_range forbids
 	 * it. Messages are whole ICMP echo requests and replies; the identifier is the kernel's, so
 	 * the caller puts its own back. */

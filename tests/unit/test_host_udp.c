@@ -15,8 +15,20 @@ static int send_bytes(struct host_fixture *f, int handle, const struct endpoint 
 		      const void *bytes, size_t len)
 {
 	struct iovec iov = {(void *)bytes, len};
+	int result = f->ops->udp_send(f->host, handle, to, 0, &iov, 1);
 
-	return f->ops->udp_send(f->host, handle, to, 0, &iov, 1);
+	f->ops->flush(f->host);
+	return result;
+}
+
+/* As in the middle of a turn. */
+static int send_in_turn(struct host_fixture *f, int handle, const struct endpoint *to,
+			const uint8_t *bytes, size_t len)
+{
+	struct iovec iov[2] = {{(void *)(uintptr_t)bytes, len / 3},
+			       {(void *)(uintptr_t)(bytes + len / 3), len - len / 3}};
+
+	return f->ops->udp_send(f->host, handle, to, 0, iov, 2);
 }
 
 static struct endpoint receive_from(int fd, void *ret, size_t len, size_t *ret_n)
@@ -333,6 +345,77 @@ START_TEST(test_bursts_arrive_whole_and_in_order)
 }
 END_TEST
 
+/* Lengths in the order of a hard-to-join flow: equal ones, shorter and longer ones, none, too long.
+ */
+static size_t nth_len(unsigned i)
+{
+	static const size_t lens[] = {1000, 1000, 1000, 999, 1000, 1001, 0, 1, 9000, 1000};
+
+	return i < 200 ? 1200 : lens[i % 10];
+}
+
+START_TEST(test_datagrams_of_one_turn_arrive_as_they_were_sent)
+{
+	enum { TOTAL = 300 };
+	static uint8_t bytes[16384], got[16384];
+	struct host_fixture f;
+	struct endpoint at[2];
+	int peer[2] = {loopback_socket(SOCK_DGRAM, false, &at[0]),
+		       loopback_socket(SOCK_DGRAM, false, &at[1])};
+	size_t len;
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i * 31 + i / 255);
+	for (unsigned i = 0; i < 2; i++) {
+		int room = 4 << 20;
+		setsockopt(peer[i], SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
+	}
+	host_fixture_open(&f);
+	int handle = f.ops->udp_open(f.host, 1, false);
+
+	/* Five turns, so that a small receive buffer does; peers change every 50 datagrams. */
+	for (unsigned from = 0; from < TOTAL; from += TOTAL / 5) {
+		unsigned to = from + TOTAL / 5;
+		for (unsigned i = from; i < to; i++)
+			ck_assert_int_eq(
+			    send_in_turn(&f, handle, &at[i / 50 % 2], bytes + i, nth_len(i)), 0);
+		f.ops->flush(f.host);
+		for (unsigned i = from; i < to; i++) {
+			receive_from(peer[i / 50 % 2], got, sizeof(got), &len);
+			ck_assert_uint_eq(len, nth_len(i));
+			ck_assert_int_eq(memcmp(got, bytes + i, len), 0);
+		}
+	}
+	f.ops->datagram_close(f.host, handle);
+	host_fixture_close(&f);
+	close(peer[0]);
+	close(peer[1]);
+}
+END_TEST
+
+START_TEST(test_what_is_kept_leaves_before_its_handle_closes)
+{
+	struct host_fixture f;
+	struct endpoint at;
+	uint8_t got[64];
+	int peer = loopback_socket(SOCK_DGRAM, false, &at);
+	size_t len;
+
+	host_fixture_open(&f);
+	int handle = f.ops->udp_open(f.host, 1, false);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_int_eq(send_in_turn(&f, handle, &at, (const uint8_t *)"abcdef", 6 - i),
+				 0);
+	f.ops->datagram_close(f.host, handle);
+	for (unsigned i = 0; i < 3; i++) {
+		receive_from(peer, got, sizeof(got), &len);
+		ck_assert_uint_eq(len, 6 - i);
+	}
+	host_fixture_close(&f);
+	close(peer);
+}
+END_TEST
+
 START_TEST(test_sending_alone_tells_nothing)
 {
 	struct host_fixture f;
@@ -535,6 +618,8 @@ int main(void)
 	tcase_add_test(tc, test_error_that_comes_after_the_event_is_told_too);
 	tcase_add_loop_test(tc, test_ttl_is_the_guests_when_given_and_the_hosts_otherwise, 0, 2);
 	tcase_add_test(tc, test_bursts_arrive_whole_and_in_order);
+	tcase_add_test(tc, test_datagrams_of_one_turn_arrive_as_they_were_sent);
+	tcase_add_test(tc, test_what_is_kept_leaves_before_its_handle_closes);
 	tcase_add_test(tc, test_sending_alone_tells_nothing);
 	tcase_add_test(tc, test_what_a_limited_read_leaves_is_read_without_news);
 	tcase_add_test(tc, test_more_handles_than_one_wait_returns_are_all_told);

@@ -43,6 +43,9 @@ struct fuzz {
 	struct packet last; /* the last TCP segment that came out; payload void */
 	size_t last_len;
 	int listener; /* a forward's UDP handle */
+	struct nat_forward *forward;
+	unsigned untold;             /* connections into guests whose outcome is not yet known */
+	struct nat_attempt *attempt; /* of the latest one, if it is untold */
 };
 
 static void expect(int truth)
@@ -148,6 +151,7 @@ static void set_up(struct fuzz *fuzz, uint8_t variant)
 	expect(nat_udp_service_add(fuzz->nat, 67, false, on_service, fuzz) == 0);
 	expect(nat_tcp_service_add(fuzz->nat, 53, true, 1) == 0);
 	fuzz->listener = fake_host_listener(&fuzz->host);
+	expect(nat_forward_new(fuzz->nat, -1, &fuzz->forward) == 0);
 	for (unsigned n = 0; n < GUESTS; n++)
 		attach(fuzz, n);
 }
@@ -270,6 +274,45 @@ static void advance(struct fuzz *fuzz, uint64_t ms)
 	nat_set_time(fuzz->nat, end_ms);
 }
 
+static int on_outcome(void *ctx, uint64_t cookie, enum nat_outcome outcome)
+{
+	struct fuzz *fuzz = ctx;
+
+	expect(fuzz->untold-- > 0);
+	fuzz->attempt = NULL; /* may be another's: it is only not cancelled then */
+	expect(nat_outcome_text(outcome) != NULL);
+	if (outcome != NAT_OPEN || (cookie & 1) || fuzz->host.open_n > FLOWS_MAX)
+		return -1;
+	return fake_host_accepted(&fuzz->host);
+}
+
+/* A connection whose host side comes later, if at all; and the forward that it belongs to. */
+static void connect_guest(struct fuzz *fuzz, uint8_t arg, const struct endpoint *guest)
+{
+	struct nat_connect connect = {.peer = {addr_v4(0x7f000001), 0},
+				      .guest = *guest,
+				      .handle = -1,
+				      .forward = fuzz->forward,
+				      .outcome = on_outcome,
+				      .ctx = fuzz,
+				      .cookie = arg};
+
+	if (arg & 2) {
+		nat_forward_drop(fuzz->nat, fuzz->forward, arg & 1);
+		expect(nat_forward_new(fuzz->nat, -1, &fuzz->forward) == 0);
+		return;
+	}
+	if (fuzz->attempt && (arg & 1)) {
+		nat_tcp_connect_cancel(fuzz->nat, fuzz->attempt);
+		fuzz->attempt = NULL;
+		fuzz->untold--;
+	}
+	if (nat_tcp_connect(fuzz->nat, &connect, &fuzz->attempt) == 0)
+		fuzz->untold++;
+	else
+		fuzz->attempt = NULL;
+}
+
 static void forward(struct fuzz *fuzz, uint8_t arg)
 {
 	const struct endpoint peer = {arg & 1 ? addr_v4(0x7f000001) : addr_v4(0xcb007105),
@@ -281,6 +324,10 @@ static void forward(struct fuzz *fuzz, uint8_t arg)
 		guest.addr = (struct addr){{0xfe, 0xc0, [15] = (uint8_t)(0x15 + (arg >> 6))}};
 	if (arg & 8) {
 		nat_udp_inbound(fuzz->nat, fuzz->listener, &peer, &guest, frames_bytes("hello", 5));
+		return;
+	}
+	if (arg & 32) {
+		connect_guest(fuzz, arg, &guest);
 		return;
 	}
 	if (fuzz->host.open_n > FLOWS_MAX)
@@ -458,6 +505,8 @@ static void tear_down(struct fuzz *fuzz)
 			play_action(fuzz, 4, (uint8_t)n);
 	advance(fuzz, 20000);
 	expect(nat_flow_count(fuzz->nat) == 0);
+	expect(fuzz->untold == 0);
+	nat_forward_drop(fuzz->nat, fuzz->forward, true);
 	nat_free(fuzz->nat);
 	fake_host_ops.datagram_close(&fuzz->host, fuzz->listener);
 	expect(fuzz->chunks_alive == 0);

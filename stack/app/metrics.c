@@ -63,7 +63,7 @@ static uint64_t queue_drops(const struct network *net)
 
 bool metrics_drop(const struct network *net, unsigned n, struct metrics_drop *ret)
 {
-	const struct drop_row *row = &drop_rows[n];
+	const struct drop_row *row;
 	const char *counters;
 
 	if (n == DROP_ROWS) {
@@ -74,6 +74,7 @@ bool metrics_drop(const struct network *net, unsigned n, struct metrics_drop *re
 	}
 	if (n > DROP_ROWS)
 		return false;
+	row = &drop_rows[n];
 	counters =
 	    row->lan ? (const char *)lan_counters(net->lan) : (const char *)nat_counters(net->nat);
 	*ret = (struct metrics_drop){row->reason, row->meaning,

@@ -35,11 +35,12 @@ static void check_data_path(struct wire *wire, uint16_t from)
 
 static bool is_served(struct wire *wire)
 {
+	static const char request[] = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 	int fd = ctl_connect(wire);
 	ssize_t n = -1;
 	char byte;
 
-	(void)!send(fd, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 36, MSG_NOSIGNAL);
+	(void)!send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL);
 	for (unsigned i = 0; i < 1000 && n < 0; i++) {
 		n = recv(fd, &byte, 1, MSG_DONTWAIT);
 		if (n < 0 && errno != EAGAIN)
@@ -79,6 +80,7 @@ END_TEST
 
 START_TEST(test_clients_that_never_read_stall_nobody)
 {
+	static const char request[] = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
 	struct wire wire;
 	int fd[20];
 
@@ -87,7 +89,7 @@ START_TEST(test_clients_that_never_read_stall_nobody)
 	for (unsigned i = 0; i < 20; i++) {
 		fd[i] = ctl_connect(&wire);
 		for (unsigned j = 0; j < 200; j++)
-			(void)!send(fd[i], "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 35,
+			(void)!send(fd[i], request, sizeof(request) - 1,
 				    MSG_NOSIGNAL | MSG_DONTWAIT);
 	}
 	check_data_path(&wire, 40000);
@@ -167,6 +169,7 @@ END_TEST
 /* In a process of its own, as another user: what the control socket says to him. */
 static void ask_as_nobody(const char *path)
 {
+	static const char request[] = "GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n";
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	char text[512];
@@ -176,7 +179,7 @@ static void ask_as_nobody(const char *path)
 	if (setgroups(0, NULL) < 0 || setgid(NOBODY) < 0 || setuid(NOBODY) < 0 ||
 	    connect(fd, (struct sockaddr *)&name, sizeof(name)) < 0)
 		_exit(10);
-	(void)!send(fd, "GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n", 37, MSG_NOSIGNAL);
+	(void)!send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL);
 	n = recv(fd, text, sizeof(text) - 1, MSG_WAITALL);
 	text[n > 0 ? n : 0] = '\0';
 	_exit(strncmp(text, "HTTP/1.1 403 ", 13) == 0 && strstr(text, "\"error\"") ? 0 : 11);

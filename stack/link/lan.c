@@ -13,7 +13,8 @@
 #define CONFLICT_MS 10000     /* two ports that speak with one MAC this close together conflict */
 #define CONFLICT_LOG_MS 60000 /* one line per MAC in this time, ... */
 #define CONFLICT_LOG_BURST 20 /* ... and this many for all of them */
-#define SPOOF_LOG_MS 10000    /* one line in this time */
+#define GATEWAY_TAKES (PORT_CSUM | PORT_TSO4 | PORT_TSO6 | PORT_TSO_ECN)
+#define SPOOF_LOG_MS 10000 /* one line in this time */
 
 struct mac_entry {
 	struct mac mac;
@@ -261,6 +262,29 @@ static void send_to(struct lan *lan, struct port *to, const struct frame *frame)
 	}
 }
 
+struct to_gateway {
+	struct lan *lan;
+	struct port *from;
+};
+
+static void gateway_finished(void *ctx, const struct frame *frame)
+{
+	const struct to_gateway *to = ctx;
+
+	to->lan->config.gateway_input(to->lan->config.ctx, to->from, frame);
+}
+
+static void send_to_gateway(struct lan *lan, struct port *from, const struct frame *frame)
+{
+	struct to_gateway to = {lan, from};
+
+	/* It looks at no checksum, and a TCP segment is the better the larger it is. */
+	if (offload_is_taken(&frame->offload, GATEWAY_TAKES))
+		gateway_finished(&to, frame);
+	else if (!offload_finish(frame, gateway_finished, &to))
+		lan->counters.dropped_offload++;
+}
+
 /* To one port, or with 'to' NULL to all but the one it came from. */
 static void forward(struct lan *lan, struct port *from, struct port *to, const struct frame *frame)
 {
@@ -318,12 +342,12 @@ void lan_input(struct lan *lan, struct port *from, const struct frame *frame, ui
 
 	if (mac_eq(&dst, &lan->config.gateway_mac)) {
 		lan->counters.for_gateway++;
-		lan->config.gateway_input(lan->config.ctx, from, frame);
+		send_to_gateway(lan, from, frame);
 	} else if (mac_is_multicast(&dst)) {
 		if (lan->ports_n > 1)
 			forward(lan, from, NULL, frame);
 		lan->counters.for_gateway++;
-		lan->config.gateway_input(lan->config.ctx, from, frame);
+		send_to_gateway(lan, from, frame);
 	} else {
 		struct port *to = lan_port_of(lan, &dst);
 		if (to == from)

@@ -236,9 +236,12 @@ static int parse_target(struct parser *p, struct guestfwd_rule *ret)
 
 int guestfwd_parse(const char *text, struct guestfwd_rule *ret, char error[GUESTFWD_ERROR_MAX])
 {
-	struct parser p = {.rest = text, .error = error};
+	struct parser p = {.rest = text};
 	struct guestfwd_rule rule = {.kind = GUESTFWD_TCP};
-	int err = parse_place(&p, &rule);
+	int err;
+
+	p.error = error;
+	err = parse_place(&p, &rule);
 
 	if (err == 0)
 		err = parse_target(&p, &rule);

@@ -7,6 +7,7 @@
 #include "stack/base/log.h"
 #include "stack/link/lan.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -250,6 +251,7 @@ static void sink_leave(struct capture_stream *sink)
 {
 	struct capture *capture = sink->capture;
 
+	assert(capture);
 	list_remove(&sink->link);
 	sink->capture = NULL;
 	if (--capture->sinks_n == 0)

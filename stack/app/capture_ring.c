@@ -43,7 +43,7 @@ int capture_ring_open(struct capture_ring *ret, const char *path, unsigned files
 	/* With room for ".99" behind it. */
 	if (name[0] == '\0' || strlen(name) + 4 > NAME_MAX || strlen(path) >= sizeof(folder))
 		return -EINVAL;
-	strcpy(ring.name, name);
+	memcpy(ring.name, name, strlen(name) + 1);
 	if (slash) {
 		memcpy(folder, path, (size_t)(name - path));
 		folder[name - path] = '\0';

@@ -100,7 +100,7 @@ static int find_user(char out[64], char error[SMB_ERROR_MAX])
 	if (strlen(name) >= 64 || !isalnum((unsigned char)*name))
 		return fail(-EINVAL, error, "--smb: smbd cannot be told of the user name '%s'",
 			    name);
-	strcpy(out, name);
+	memcpy(out, name, strlen(name) + 1);
 	return 0;
 }
 

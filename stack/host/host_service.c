@@ -17,7 +17,7 @@
 static int accept_own(int listener, const struct sockaddr_in *own)
 {
 	for (int i = 0; i < ACCEPTS_MAX; i++) {
-		struct sockaddr_in peer;
+		struct sockaddr_in peer = {.sin_port = 0};
 		socklen_t len = sizeof(peer);
 		int fd =
 		    accept4(listener, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -52,7 +52,7 @@ static int inet_pair(int fds[2])
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int r = listener < 0 || fd < 0 ? -errno : 0;
-	struct sockaddr_in own;
+	struct sockaddr_in own = {.sin_port = 0};
 
 	if (r == 0)
 		r = connect_loopback(fd, listener, &own);

@@ -1,5 +1,6 @@
 /* An upstream server's answer. Input: a byte (1: over TCP, 2: the question is copied into the
  * answer), the query's length in two bytes, the query, the answer. */
+#include "dns/cache.h"
 #include "dns/dns_msg.h"
 #include "dns/dnsfwd.h"
 
@@ -22,6 +23,29 @@ static void check_reply(const struct dnsfwd_pending *pending, size_t answer_len,
 	assert(memcmp(question, pending->question, pending->question_len) == 0);
 	assert(pending->over_tcp || wire_len(reply) <= pending->udp_max);
 	assert(wire_len(reply) == answer_len || header.flags & DNS_FLAG_TC);
+}
+
+/* What is kept is given back as long as it was, then forgotten. */
+static void check_cache(const struct dnsfwd_pending *pending, struct wire_in answer)
+{
+	struct dnscache_config config = {.bytes = 65536, .answers_n = 4};
+	uint64_t ttl_ms = dnscache_ttl(answer) * UINT64_C(1000);
+	static uint8_t bytes[DNSCACHE_ANSWER_MAX];
+	struct wire_out out = wire_out(bytes, sizeof(bytes));
+	struct dnscache *cache;
+	bool found;
+
+	if (dnscache_new(&cache, &config) < 0)
+		return;
+	dnscache_put(cache, pending, answer, 1000);
+	found = dnscache_get(cache, pending, 1000, &out);
+	assert(found ==
+	       (ttl_ms > 0 && pending->cacheable && wire_left(&answer) <= DNSCACHE_ANSWER_MAX));
+	assert(!found || wire_len(&out) == wire_left(&answer));
+	out.at = out.start;
+	assert(found == (found && dnscache_get(cache, pending, 999 + ttl_ms, &out)));
+	assert(!dnscache_get(cache, pending, 1000 + ttl_ms, &out));
+	dnscache_free(cache);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -48,10 +72,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		/* Mutations rarely agree on a question by themselves. */
 		if (flags & 2 && answer_len >= DNS_HEADER_LEN + (size_t)pending.question_len)
 			memcpy(answer + DNS_HEADER_LEN, pending.question, pending.question_len);
-		if (dnsfwd_answer(fwd, &pending, wire_in(answer, answer_len), &reply))
+		if (dnsfwd_answer(fwd, &pending, wire_in(answer, answer_len), &reply)) {
 			check_reply(&pending, answer_len, &reply);
-		else
+			check_cache(&pending, wire_in(answer, answer_len));
+		} else {
 			assert(wire_len(&reply) == 0);
+		}
 		free(answer);
 	}
 	dnsfwd_free(fwd);

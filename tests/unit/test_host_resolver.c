@@ -323,6 +323,34 @@ START_TEST(test_server_that_stays_silent_is_asked_last)
 }
 END_TEST
 
+START_TEST(test_server_that_missed_is_raced_and_one_that_is_dead_is_shown)
+{
+	struct host_resolver_server server;
+
+	config.step_ms = 100;
+	start();
+	fake[0].mode = FAKE_DNS_SILENT;
+	resolve(false);
+	ck_assert_uint_eq(host_resolver_counters(resolver)->attempts, 2);
+	resolve(false); /* both at once */
+	ck_assert_uint_eq(result_mark(), 2);
+	ck_assert_uint_eq(host_resolver_counters(resolver)->attempts, 4);
+	ck_assert(host_resolver_server(resolver, 0, &server));
+	ck_assert(!server.dead);
+	resolve(false);
+	ck_assert(host_resolver_server(resolver, 0, &server));
+	ck_assert(server.dead);
+	ck_assert_uint_eq(server.asked, 3);
+	ck_assert_uint_eq(server.answered, 0);
+	ck_assert_uint_eq(server.missed, 3);
+	ck_assert(host_resolver_server(resolver, 1, &server));
+	ck_assert(!server.dead);
+	ck_assert_uint_eq(server.answered, 3);
+	ck_assert(endpoint_eq(&server.endpoint, &upstreams[1]));
+	ck_assert(!host_resolver_server(resolver, 2, &server));
+}
+END_TEST
+
 START_TEST(test_server_that_is_not_there_is_passed_over_at_once)
 {
 	struct endpoint nobody = {addr_v4(0x7f000004), upstreams[0].port};
@@ -614,6 +642,7 @@ static TCase *failures_case(void)
 	tcase_add_test(tc, test_what_all_servers_refuse_is_refused);
 	tcase_add_test(tc, test_silent_server_is_passed_over);
 	tcase_add_test(tc, test_server_that_stays_silent_is_asked_last);
+	tcase_add_test(tc, test_server_that_missed_is_raced_and_one_that_is_dead_is_shown);
 	tcase_add_test(tc, test_server_that_is_not_there_is_passed_over_at_once);
 	tcase_add_test(tc, test_no_server_at_all_fails_at_once);
 	tcase_add_test(tc, test_silence_everywhere_is_an_error_in_the_end);

@@ -1,5 +1,6 @@
 /* What there is: the network, its guests, its leases, its DNS server. */
 #include "dhcp/dhcp6.h"
+#include "dhcp/dhcp6.h"
 #include "dhcp/dhcpd.h"
 #include "stack/app/control_api.h"
 #include "stack/app/forwards.h"
@@ -58,13 +59,18 @@ static json_t *ipv6_status(const struct options *o)
 
 static json_int_t active_leases(const struct network *net)
 {
-	const struct dhcpd *dhcpd = services_dhcpd(net->services);
+	const struct dhcpd *v4 = services_dhcpd(net->services);
+	const struct dhcpd6 *v6 = services_dhcpd6(net->services);
 	const struct dhcpd_lease *lease;
+	const struct dhcpd6_lease *lease6;
 	json_int_t n = 0;
 	uint32_t at = 0;
 
-	while (dhcpd && (lease = dhcpd_lease_next(dhcpd, &at)))
+	while (v4 && (lease = dhcpd_lease_next(v4, &at)))
 		n += lease->active && lease->expires_ms > uv_now(net->loop);
+	at = 0;
+	while (v6 && (lease6 = dhcpd6_lease_next(v6, &at)))
+		n += lease6->active && lease6->expires_ms > uv_now(net->loop);
 	return n;
 }
 
@@ -201,44 +207,48 @@ void api_get_guests(struct api_call *call)
 
 /* ---- leases ---- */
 
-static json_t *lease_json(const struct dhcpd_lease *lease, uint64_t now_ms)
+struct lease_shown {
+	const struct addr *addr;
+	const struct mac *mac;
+	const char *hostname;
+	bool active;
+	uint64_t expires_ms;
+};
+
+static void append_lease(json_t *list, const struct lease_shown *lease, uint64_t now_ms)
 {
 	bool active = lease->active && lease->expires_ms > now_ms;
+	json_t *left = active && lease->expires_ms != UINT64_MAX
+			   ? json_integer((json_int_t)((lease->expires_ms - now_ms) / 1000))
+			   : json_null();
 
-	return json_pack("{s:o, s:o, s:o, s:b, s:o}", "address", api_addr(&lease->addr), "mac",
-			 api_mac(&lease->mac), "hostname", api_text_or_null(lease->hostname),
-			 "active", (int)active, "expires_in_s",
-			 active && lease->expires_ms != UINT64_MAX
-			     ? json_integer((json_int_t)((lease->expires_ms - now_ms) / 1000))
-			     : json_null());
-}
-
-static void append_leases6(const struct dhcpd6 *dhcpd, uint64_t now_ms, json_t *list)
-{
-	const struct dhcpd6_lease *lease;
-	uint32_t at = 0;
-
-	while (dhcpd && (lease = dhcpd6_lease_next(dhcpd, &at))) {
-		struct dhcpd_lease same = {.addr = lease->addr,
-					   .mac = lease->mac,
-					   .expires_ms = lease->expires_ms,
-					   .active = lease->active};
-
-		memcpy(same.hostname, lease->hostname, sizeof(same.hostname));
-		json_array_append_new(list, lease_json(&same, now_ms));
-	}
+	json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:b, s:o}", "address",
+					      api_addr(lease->addr), "mac", api_mac(lease->mac),
+					      "hostname", api_text_or_null(lease->hostname),
+					      "active", (int)active, "expires_in_s", left));
 }
 
 void api_get_leases(struct api_call *call)
 {
-	const struct dhcpd *dhcpd = services_dhcpd(call->net->services);
+	const struct dhcpd *v4 = services_dhcpd(call->net->services);
+	const struct dhcpd6 *v6 = services_dhcpd6(call->net->services);
+	uint64_t now_ms = uv_now(call->net->loop);
 	const struct dhcpd_lease *lease;
+	const struct dhcpd6_lease *lease6;
 	json_t *list = json_array();
 	uint32_t at = 0;
 
-	while (dhcpd && (lease = dhcpd_lease_next(dhcpd, &at)))
-		json_array_append_new(list, lease_json(lease, uv_now(call->net->loop)));
-	append_leases6(services_dhcpd6(call->net->services), uv_now(call->net->loop), list);
+	while (v4 && (lease = dhcpd_lease_next(v4, &at)))
+		append_lease(list,
+			     &(struct lease_shown){&lease->addr, &lease->mac, lease->hostname,
+						   lease->active, lease->expires_ms},
+			     now_ms);
+	at = 0;
+	while (v6 && (lease6 = dhcpd6_lease_next(v6, &at)))
+		append_lease(list,
+			     &(struct lease_shown){&lease6->addr, &lease6->mac, lease6->hostname,
+						   lease6->active, lease6->expires_ms},
+			     now_ms);
 	api_reply(call->x, 200, json_pack("{s:o}", "leases", list));
 }
 

@@ -30,6 +30,7 @@ struct transfer {
 	bool rewound;
 	unsigned sends;       /* of what is unacknowledged now */
 	uint64_t acked, sent; /* block numbers, counted on beyond 65535 */
+	uint64_t recover;     /* blocks up to here go out again because of a gap */
 	uint64_t highest;     /* ever sent */
 	uint64_t last;        /* the short block that ends the file; NO_BLOCK: not read yet */
 	struct tftpd_place at_acked, at_sent;
@@ -135,16 +136,21 @@ static int send_block(struct tftpd *d, struct transfer *t)
 	return 0;
 }
 
-static int send_window(struct tftpd *d, struct transfer *t)
+/* As much as the window has room for. */
+static int fill_window(struct tftpd *d, struct transfer *t)
 {
 	int err = 0;
 
-	t->sent = t->acked;
-	t->at_sent = t->at_acked;
-	t->last = NO_BLOCK;
 	while (err == 0 && t->sent - t->acked < t->windowsize && t->last == NO_BLOCK)
 		err = send_block(d, t);
 	return err;
+}
+
+static void rewind_window(struct transfer *t)
+{
+	t->sent = t->acked;
+	t->at_sent = t->at_acked;
+	t->last = NO_BLOCK;
 }
 
 static uint64_t interval_ms(const struct transfer *t)
@@ -155,7 +161,7 @@ static uint64_t interval_ms(const struct transfer *t)
 	return ms < max_ms ? ms : max_ms;
 }
 
-/* Sends what is due, for the first time or once more. May end the transfer. */
+/* Sends what is due. May end the transfer. */
 static void transmit(struct tftpd *d, struct transfer *t, uint64_t now_ms)
 {
 	int err = 0;
@@ -163,11 +169,20 @@ static void transmit(struct tftpd *d, struct transfer *t, uint64_t now_ms)
 	t->sends++;
 	t->due_ms = now_ms + interval_ms(t);
 	if (!t->oack_unanswered)
-		err = send_window(d, t);
+		err = fill_window(d, t);
 	else
 		send_oack(d, t);
 	if (err < 0)
 		fail(d, t);
+}
+
+/* All that is unacknowledged, once more. May end the transfer. */
+static void transmit_again(struct tftpd *d, struct transfer *t, uint64_t now_ms)
+{
+	t->recover = t->sent;
+	rewind_window(t);
+	d->counters.resent += t->oack_unanswered;
+	transmit(d, t, now_ms);
 }
 
 /* ---- requests -------------------------------------------------------------------------------- */
@@ -344,8 +359,7 @@ static bool is_repeated(struct tftpd *d, const struct transfer *new, uint64_t no
 		return false;
 	}
 	if (t->sends < SENDS_MAX) {
-		d->counters.resent++;
-		transmit(d, t, now_ms);
+		transmit_again(d, t, now_ms);
 	}
 	return true;
 }
@@ -421,7 +435,7 @@ static void input_ack(struct tftpd *d, struct transfer *t, uint16_t block, uint6
 			return;
 		}
 		t->rewound = true;
-		transmit(d, t, now_ms);
+		transmit_again(d, t, now_ms);
 		return;
 	}
 	progress(t, now_ms);
@@ -430,6 +444,9 @@ static void input_ack(struct tftpd *d, struct transfer *t, uint16_t block, uint6
 		fail(d, t);
 	else if (t->acked == t->last)
 		finish(d, t);
+	/* One who acknowledges every block must not get every window for each of them. */
+	else if (ahead < outstanding && t->acked >= t->recover)
+		transmit_again(d, t, now_ms);
 	else
 		transmit(d, t, now_ms);
 }
@@ -523,8 +540,7 @@ void tftpd_tick(struct tftpd *d, uint64_t now_ms)
 		    (now_ms >= t->due_ms && t->sends >= SENDS_MAX)) {
 			give_up(d, t, "the guest does not answer");
 		} else if (now_ms >= t->due_ms) {
-			d->counters.resent += t->oack_unanswered;
-			transmit(d, t, now_ms);
+			transmit_again(d, t, now_ms);
 		}
 	}
 }

@@ -68,7 +68,8 @@ START_TEST(test_guest_forwards_and_the_share_get_their_addresses)
 {
 	struct addr service[OPTIONS_SERVICE_ADDRS_MAX];
 
-	accept("--guestfwd|tcp::80-cmd:a,,b|--netdev|user,guestfwd=:10.0.2.100:80-cmd:a,,b,smb=/srv");
+	accept(
+	    "--guestfwd|tcp::80-cmd:a,,b|--netdev|user,guestfwd=:10.0.2.100:80-cmd:a,,b,smb=/srv");
 	ck_assert_uint_eq(options.guestfwd.n, 2);
 	assert_addr(&options.guestfwd.rule[0].addr, "10.0.2.4");
 	ck_assert_str_eq(options.guestfwd.rule[0].target, "a,,b");
@@ -153,11 +154,12 @@ START_TEST(test_long_options_equal_the_netdev_string)
 
 	accept("--netdev|user,net=10.5.0.0/16,host=10.5.0.1,dns=10.5.0.2,dhcpstart=10.5.0.9,"
 	       "hostname=h,domainname=d.example,dnssearch=a.example,dnssearch=b,restrict=on,"
-	       "ipv4=on,ipv6=off,bootfile=/b.0,tftp-server-name=t,hostfwd=udp::53-:53");
+	       "ipv4=on,ipv6=off,tftp=/srv,bootfile=/b.0,tftp-server-name=t,hostfwd=udp::53-:53");
 	by_string = options;
-	accept("--net=10.5.0.0/16|--host|10.5.0.1|--dns=10.5.0.2|--dhcpstart=10.5.0.9|"
-	       "--hostname=h|--domainname=d.example|--dnssearch=a.example|--dnssearch=b|"
-	       "--restrict=on|--ipv4=on|--ipv6=off|--bootfile=/b.0|--tftp-server-name=t");
+	accept(
+	    "--net=10.5.0.0/16|--host|10.5.0.1|--dns=10.5.0.2|--dhcpstart=10.5.0.9|"
+	    "--hostname=h|--domainname=d.example|--dnssearch=a.example|--dnssearch=b|"
+	    "--restrict=on|--ipv4=on|--ipv6=off|--tftp=/srv|--bootfile=/b.0|--tftp-server-name=t");
 	by_string.hostfwd.n = 0;
 	memset(by_string.hostfwd.rule, 0, sizeof(by_string.hostfwd.rule));
 	ck_assert_int_eq(memcmp(&by_string, &options, sizeof(options)), 0);

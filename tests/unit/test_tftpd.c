@@ -440,6 +440,25 @@ START_TEST(test_window_is_sent_again_from_the_gap_once)
 }
 END_TEST
 
+/* It would be right in RFC 1350, and is not in RFC 7440. */
+START_TEST(test_client_that_acknowledges_every_block_is_not_flooded)
+{
+	unsigned sent_n = 0;
+
+	open_bed(1000 * 512);
+	ask("file|octet|windowsize|64");
+	ack(0);
+	for (uint16_t block = 1; block <= 1000; block++) {
+		ack(block);
+		sent_n += bed.sent_n;
+	}
+	ck_assert_uint_le(sent_n, 2 * 1001);
+	ack(1001);
+	ck_assert_uint_eq(bed.open_n, 0);
+	tftp_bed_close(&bed);
+}
+END_TEST
+
 START_TEST(test_windows_are_bounded)
 {
 	open_bed(1u << 20);
@@ -718,6 +737,7 @@ int main(void)
 	    test_block_numbers_roll_over_beyond_32_mib, test_windows_cross_the_roll_over,
 	    test_file_beyond_4_gib, test_duplicate_acknowledgement_sends_nothing,
 	    test_window_is_sent_again_from_the_gap_once, test_windows_are_bounded,
+	    test_client_that_acknowledges_every_block_is_not_flooded,
 	    test_silence_is_answered_by_repetition_with_back_off, test_oack_is_repeated_too,
 	    test_guest_that_repeats_without_progress_is_given_up,
 	    test_progress_starts_the_clock_anew,

@@ -6,11 +6,15 @@
 
 #include <check.h>
 #include <jansson.h>
+#include <fcntl.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define TEXT_MAX 65536
@@ -264,6 +268,97 @@ START_TEST(test_top_is_plain_text_for_a_pipe)
 }
 END_TEST
 
+/* The program on a terminal of its own; what it writes is added to 'out'. */
+static pid_t begin_on_terminal(int *ret_terminal, const struct winsize *size)
+{
+	pid_t pid;
+
+	fflush(stdout);
+	memset(out, 0, sizeof(out));
+	pid = forkpty(ret_terminal, NULL, NULL, size);
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		execl(wire.place.program, "lwnat", "ctl", "top", "--interval", "0.1", (char *)NULL);
+		_exit(99);
+	}
+	ck_assert_int_eq(fcntl(*ret_terminal, F_SETFL, O_NONBLOCK), 0);
+	return pid;
+}
+
+static bool shows(int terminal, const char *text)
+{
+	size_t len = strlen(out);
+	ssize_t n = read(terminal, out + len, TEXT_MAX - 1 - len);
+
+	if (n > 0)
+		out[len + (size_t)n] = '\0';
+	return strstr(out, text) != NULL;
+}
+
+/* The longest line and the number of lines of the last whole screen. */
+static void measure_screen(unsigned *ret_width, unsigned *ret_height)
+{
+	char *end = NULL, *at = out;
+
+	for (char *next = out; (next = strstr(next, "\033[J")) != NULL; next++)
+		end = next;
+	ck_assert_ptr_nonnull(end);
+	*end = '\0';
+	for (char *next = out; (next = strstr(next, "\033[H")) != NULL; next++)
+		at = next + 3;
+	*ret_width = 0;
+	*ret_height = 1;
+	for (; *at != '\0'; at++) {
+		size_t len = strcspn(at, "\033");
+
+		if (len > *ret_width)
+			*ret_width = (unsigned)len;
+		at += len + 2; /* "\033[K", and "\r\n" but behind the last */
+		if (at[1] == '\r') {
+			(*ret_height)++;
+			at += 2;
+		}
+	}
+	*end = '\033';
+}
+
+START_TEST(test_top_lives_in_its_terminal)
+{
+	struct winsize size = {.ws_row = 24, .ws_col = 100}, small = {.ws_row = 5, .ws_col = 30};
+	unsigned width, height;
+	int terminal, status;
+	struct termios mode;
+	pid_t pid;
+
+	wire_start(&wire, "");
+	wire_add_guest(&wire, 0);
+	pid = begin_on_terminal(&terminal, &size);
+	WIRE_UNTIL(&wire, shows(terminal, "port1"));
+	WIRE_UNTIL(&wire, shows(terminal, "\033[J"));
+	ck_assert_ptr_nonnull(strstr(out, "\033[?1049h"));
+	ck_assert_int_eq(tcgetattr(terminal, &mode), 0);
+	ck_assert(!(mode.c_lflag & (ICANON | ECHO)));
+	measure_screen(&width, &height);
+	ck_assert_uint_gt(width, 30);
+	ck_assert_int_eq(ioctl(terminal, TIOCSWINSZ, &small), 0);
+	/* The first of these may have been on its way before. */
+	for (unsigned i = 0; i < 4; i++) {
+		memset(out, 0, sizeof(out));
+		WIRE_UNTIL(&wire,
+			   shows(terminal, "\033[H") && strstr(strstr(out, "\033[H"), "\033[J"));
+	}
+	ck_assert_int_eq(write(terminal, "q", 1), 1);
+	WIRE_UNTIL(&wire, shows(terminal, "\033[?1049l"));
+	WIRE_UNTIL(&wire, has_ended(pid, &status));
+	ck_assert_int_eq(status, 0);
+	measure_screen(&width, &height);
+	ck_assert_uint_le(width, 30);
+	ck_assert_uint_le(height, 5);
+	close(terminal);
+	wire_finish(&wire);
+}
+END_TEST
+
 /* ---- connect ---- */
 
 START_TEST(test_connect_half_closes_both_ways)
@@ -495,7 +590,7 @@ int main(void)
 			 test_flows_are_shown_while_they_live,
 			 test_forward_is_added_used_and_removed, test_log_level_is_shown_and_set,
 			 test_why_and_ping_have_a_status, test_top_is_plain_text_for_a_pipe,
-			 test_connect_half_closes_both_ways,
+			 test_top_lives_in_its_terminal, test_connect_half_closes_both_ways,
 			 test_connect_takes_input_after_the_guests_end, test_connect_says_why_not,
 			 test_connection_ends_with_connect, test_ssh_is_run_with_a_way_to_the_guest,
 			 test_wait_ends_when_the_port_is_open, test_wait_waits_for_the_guest_too,

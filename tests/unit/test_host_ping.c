@@ -118,12 +118,15 @@ END_TEST
 
 START_TEST(test_ttl_goes_out_and_its_end_comes_back)
 {
-	struct addr far = addr_v4(NETNS_FAR), router = addr_v4(NETNS_ROUTER);
+	bool v6 = _i;
+	struct netns_places places = netns_places(v6);
+	size_t ip_len = v6 ? 40 : 20;
+	unsigned exceeded = v6 ? 3 : 11, unreachable = v6 ? 1 : 3;
 	struct host_fixture f;
 	struct host_datagram got[4];
 	uint8_t echo[64], packet[2000];
 
-	if (!netns_enter())
+	if ((v6 && !loopback_v6_available()) || !netns_enter())
 		return;
 
 	int tun = netns_tun();
@@ -133,25 +136,32 @@ START_TEST(test_ttl_goes_out_and_its_end_comes_back)
 	ck_assert(netns_allow_ping());
 	host_fixture_open(&f);
 
-	int handle = f.ops->ping_open(f.host, 1, false);
+	int handle = f.ops->ping_open(f.host, 1, v6);
 
 	ck_assert_int_ge(handle, 0);
 	for (uint8_t ttl = 1; ttl < 4; ttl++) {
-		size_t len = make_echo(false, ttl, echo, sizeof(echo));
+		size_t len = make_echo(v6, ttl, echo, sizeof(echo));
 
-		ck_assert_int_eq(send_ping(&f, handle, &far, ttl, echo, len), 0);
-		ck_assert_uint_eq(netns_next_packet(tun, packet, sizeof(packet)), 20 + len);
-		ck_assert_uint_eq(packet[8], ttl);
-		netns_answer_icmp(tun, packet, 20 + len, ttl == 3 ? 3 << 8 | 1 : 11 << 8, 0);
+		ck_assert_int_eq(send_ping(&f, handle, &places.far, ttl, echo, len), 0);
+		unsigned error = ttl == 3 ? unreachable << 8 | 1 : exceeded << 8;
+		size_t got_len = v6 ? netns_next_packet6(tun, packet, sizeof(packet))
+				    : netns_next_packet(tun, packet, sizeof(packet));
+
+		ck_assert_uint_eq(got_len, ip_len + len);
+		ck_assert_uint_eq(packet[v6 ? 7 : 8], ttl);
+		if (v6)
+			netns_answer_icmp6(tun, packet, got_len, error, 0);
+		else
+			netns_answer_icmp(tun, packet, got_len, error, 0);
 		ck_assert(host_fixture_wait(&f, 1, HOST_ERROR) & HOST_READABLE);
 		ck_assert_int_eq(f.ops->recv(f.host, handle, got, 4), 1);
 		ck_assert_int_eq(got[0].kind, HOST_DATAGRAM_ERROR);
-		ck_assert_uint_eq(got[0].icmp_type, ttl == 3 ? 3 : 11);
-		ck_assert_uint_eq(got[0].icmp_code, ttl == 3 ? 1 : 0);
-		ck_assert(addr_eq(&got[0].peer.addr, &far));
-		ck_assert(addr_eq(&got[0].offender, &router));
+		ck_assert_uint_eq(got[0].icmp_type, error >> 8);
+		ck_assert_uint_eq(got[0].icmp_code, error & 0xff);
+		ck_assert(addr_eq(&got[0].peer.addr, &places.far));
+		ck_assert(addr_eq(&got[0].offender, &places.router));
 		ck_assert_uint_eq(got[0].len, len);
-		ck_assert_uint_eq(got[0].bytes[0], 8);
+		ck_assert_uint_eq(got[0].bytes[0], v6 ? 128 : 8);
 		ck_assert_int_eq(memcmp(got[0].bytes + 6, echo + 6, len - 6), 0);
 	}
 	f.ops->datagram_close(f.host, handle);
@@ -170,7 +180,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_forbidden_ping_is_eacces_and_costs_no_descriptor, 0, 2);
 	tcase_add_loop_test(tc, test_echo_is_answered_with_the_whole_message, 0, 2);
 	tcase_add_test(tc, test_other_messages_than_echo_are_refused);
-	tcase_add_test(tc, test_ttl_goes_out_and_its_end_comes_back);
+	tcase_add_loop_test(tc, test_ttl_goes_out_and_its_end_comes_back, 0, 2);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_NORMAL);
 

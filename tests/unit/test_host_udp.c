@@ -567,6 +567,51 @@ START_TEST(test_errors_from_the_path_name_type_peer_and_router)
 }
 END_TEST
 
+START_TEST(test_errors_from_the_ipv6_path_name_type_peer_and_router)
+{
+	static const unsigned cases[] = {3 << 8 | 0, 1 << 8 | 0, 1 << 8 | 3, 1 << 8 | 1,
+					 4 << 8 | 1};
+	struct netns_places places = netns_places(true);
+	struct endpoint far = {places.far, 4242};
+	struct host_fixture f;
+	struct host_datagram got[4];
+	uint8_t packet[2000];
+
+	if (!loopback_v6_available() || !netns_enter())
+		return;
+
+	int tun = netns_tun();
+
+	if (tun < 0)
+		return;
+	host_fixture_open(&f);
+
+	int handle = f.ops->udp_open(f.host, 1, true);
+	struct iovec probe = {"probe", 5};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ck_assert_int_eq(f.ops->udp_send(f.host, handle, &far, 3, &probe, 1), 0);
+
+		size_t len = netns_next_packet6(tun, packet, sizeof(packet));
+
+		ck_assert_uint_eq(packet[7], 3); /* hop limit */
+		netns_answer_icmp6(tun, packet, len, cases[i], 0);
+		ck_assert(host_fixture_wait(&f, 1, HOST_ERROR) & HOST_READABLE);
+		ck_assert_int_eq(f.ops->recv(f.host, handle, got, 4), 1);
+		ck_assert_int_eq(got[0].kind, HOST_DATAGRAM_ERROR);
+		ck_assert_uint_eq(got[0].icmp_type, cases[i] >> 8);
+		ck_assert_uint_eq(got[0].icmp_code, cases[i] & 0xff);
+		ck_assert(endpoint_eq(&got[0].peer, &far));
+		ck_assert(addr_eq(&got[0].offender, &places.router));
+		ck_assert_uint_eq(got[0].len, 5);
+		ck_assert_int_eq(memcmp(got[0].bytes, "probe", 5), 0);
+	}
+	f.ops->datagram_close(f.host, handle);
+	host_fixture_close(&f);
+	close(tun);
+}
+END_TEST
+
 START_TEST(test_narrow_path_makes_the_host_fragment)
 {
 	struct endpoint far = {addr_v4(NETNS_FAR), 4242};
@@ -625,6 +670,7 @@ int main(void)
 	tcase_add_test(tc, test_more_handles_than_one_wait_returns_are_all_told);
 	tcase_add_test(tc, test_impossible_destinations_are_refused);
 	tcase_add_test(tc, test_errors_from_the_path_name_type_peer_and_router);
+	tcase_add_test(tc, test_errors_from_the_ipv6_path_name_type_peer_and_router);
 	tcase_add_test(tc, test_narrow_path_makes_the_host_fragment);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_NORMAL);

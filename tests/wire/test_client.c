@@ -314,10 +314,8 @@ static void measure_screen(unsigned *ret_width, unsigned *ret_height)
 		if (len > *ret_width)
 			*ret_width = (unsigned)len;
 		at += len + 2; /* "\033[K", and "\r\n" but behind the last */
-		if (at[1] == '\r') {
-			(*ret_height)++;
-			at += 2;
-		}
+		*ret_height += at[1] == '\r';
+		at += strspn(at + 1, "\r\n");
 	}
 	*end = '\033';
 }

@@ -20,6 +20,7 @@ static bool read_quoted(struct quoted *ret, struct wire_in in, bool v6)
 	uint8_t version_ihl = wire_get_u8(&in);
 	uint8_t proto;
 
+	*ret = (struct quoted){.seq = 0};
 	if (v6) {
 		wire_skip(&in, 5);
 		proto = wire_get_u8(&in);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -182,9 +183,40 @@ START_TEST(test_stream_runs_until_its_reader_goes)
 }
 END_TEST
 
+START_TEST(test_full_disk_ends_the_capture_and_not_the_network)
+{
+	struct rlimit limit, before;
+	char dir[] = "/tmp/lwnat-test-XXXXXX", file[64], line[128];
+	struct process process;
+	struct wire wire;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(file, sizeof(file), "%s/x", dir);
+	snprintf(line, sizeof(line), "--pcap|%s", file);
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+	limit = before;
+	limit.rlim_cur = 1024;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0); /* the program inherits it */
+	wire_start(&wire, line);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+	wire_add_guest(&wire, 0);
+	for (unsigned i = 0; i < 20; i++)
+		ping_gateway(&wire, 0);
+	process_wait_for_log(&wire.process, "capture stopped after");
+	ping_gateway(&wire, 0);
+	ctl(&wire, &process, "ctl|--json|pcap|list");
+	ck_assert_ptr_nonnull(strstr(process.out_text, "File too large"));
+	ck_assert_uint_ge(read_back(file).from_guest, 1);
+	unlink(file);
+	rmdir(dir);
+	wire_finish(&wire);
+}
+END_TEST
+
 int main(void)
 {
 	return SUITE_RUN("pcap", test_capture_from_the_start_is_whole_after_sigkill,
 			 test_capture_is_started_listed_and_stopped_while_it_runs,
-			 test_stream_runs_until_its_reader_goes);
+			 test_stream_runs_until_its_reader_goes,
+			 test_full_disk_ends_the_capture_and_not_the_network);
 }

@@ -1,5 +1,7 @@
 #include "stack/app/forwards_priv.h"
 
+#include "stack/base/log.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -251,6 +253,37 @@ int forwards_add(struct forwards *forwards, const struct hostfwd_rule *rule,
 	return f->number;
 }
 
+/* "127.0.0.1:2222 and [::1]:2222", "0.0.0.0:8000-8010", or the path. */
+static void say_listens_on(const struct forward *f, char text[HOSTFWD_TEXT_MAX])
+{
+	char at[ENDPOINT_TEXT_MAX], last[8] = "";
+	unsigned each = f->rule.host_addr_given ? 1 : f->ways_n / f->rule.ports_n;
+	size_t len = 0;
+
+	if (f->rule.path[0]) {
+		snprintf(text, HOSTFWD_TEXT_MAX, "%s", f->rule.path);
+		return;
+	}
+	if (f->rule.ports_n > 1)
+		snprintf(last, sizeof(last), "-%u",
+			 (unsigned)f->rule.host_port + f->rule.ports_n - 1);
+	text[0] = '\0';
+	for (unsigned i = 0; i < each && i < 2; i++)
+		len += (size_t)snprintf(
+		    text + len, HOSTFWD_TEXT_MAX - len, "%s%s%s", i ? " and " : "",
+		    endpoint_format(host_listener_local(f->way[i].listener), at), last);
+}
+
+/* At the start it is the start-up lines that say it. */
+static void log_added(const struct forward *f)
+{
+	char text[HOSTFWD_TEXT_MAX], listens_on[HOSTFWD_TEXT_MAX];
+
+	say_listens_on(f, listens_on);
+	log_info("forward %d: %s listens on %s", f->number, hostfwd_format(&f->rule, text),
+		 listens_on);
+}
+
 int forwards_add_text(struct forwards *forwards, const char *text, char error[FORWARDS_ERROR_MAX])
 {
 	char bad[HOSTFWD_ERROR_MAX] = "";
@@ -261,7 +294,10 @@ int forwards_add_text(struct forwards *forwards, const char *text, char error[FO
 		snprintf(error, FORWARDS_ERROR_MAX, "%s", bad);
 		return result;
 	}
-	return forwards_add(forwards, &rule, error);
+	result = forwards_add(forwards, &rule, error);
+	if (result > 0)
+		log_added(list_entry(forwards->rules.prev, struct forward, link));
+	return result;
 }
 
 static void close_forward(struct forward *f, bool cut)
@@ -292,6 +328,7 @@ int forwards_remove(struct forwards *forwards, int number, bool cut)
 	if (!f)
 		return -ENOENT;
 	(void)hostfwd_remove(forwards->table, number);
+	log_info("forward %d: removed%s", number, cut ? ", its connections are cut" : "");
 	work |= f->held_n > 0;
 	close_forward(f, cut);
 	if (work) /* resets for guests */
@@ -389,27 +426,6 @@ const struct forward *forwards_find(const struct forwards *forwards, const char 
 			return f;
 	}
 	return NULL;
-}
-
-/* "127.0.0.1:2222 and [::1]:2222", "0.0.0.0:8000-8010", or the path. */
-static void say_listens_on(const struct forward *f, char text[HOSTFWD_TEXT_MAX])
-{
-	char at[ENDPOINT_TEXT_MAX], last[8] = "";
-	unsigned each = f->rule.host_addr_given ? 1 : f->ways_n / f->rule.ports_n;
-	size_t len = 0;
-
-	if (f->rule.path[0]) {
-		snprintf(text, HOSTFWD_TEXT_MAX, "%s", f->rule.path);
-		return;
-	}
-	if (f->rule.ports_n > 1)
-		snprintf(last, sizeof(last), "-%u",
-			 (unsigned)f->rule.host_port + f->rule.ports_n - 1);
-	text[0] = '\0';
-	for (unsigned i = 0; i < each && i < 2; i++)
-		len += (size_t)snprintf(
-		    text + len, HOSTFWD_TEXT_MAX - len, "%s%s%s", i ? " and " : "",
-		    endpoint_format(host_listener_local(f->way[i].listener), at), last);
 }
 
 static void say_state(const struct forward *f, struct forward_info *ret)

@@ -2,6 +2,8 @@
  * time is over. */
 #include "stack/app/forwards_priv.h"
 
+#include "stack/base/log.h"
+
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -9,6 +11,8 @@
 #define HELD_MAX 256
 #define HELD_PER_RULE_MAX 64
 #define TICK_MS 250
+#define VAIN_LOG_BURST 10
+#define VAIN_LOG_MS 60000
 #define RETRY_MS 500u /* after a refusal: sshd comes up between two tries */
 /* A SYN that a booting guest has not heard is sent again ever more seldom: begin afresh. */
 #define ATTEMPT_MS 3000u
@@ -18,6 +22,7 @@ struct held {
 	struct way *way;
 	int fd; /* the client; owned */
 	struct endpoint peer, target;
+	enum nat_outcome last;       /* NAT_OPEN: none yet */
 	struct nat_attempt *attempt; /* NULL: the next one begins at 'next_ms' */
 	uint64_t began_ms, next_ms, ends_ms;
 };
@@ -54,6 +59,7 @@ static int on_outcome(void *ctx, uint64_t cookie, enum nat_outcome outcome)
 		forget(held);
 		return fd;
 	}
+	held->last = outcome;
 	held->next_ms = host_now_ms(held->way->forward->forwards->config.host) + RETRY_MS;
 	return -1;
 }
@@ -103,10 +109,31 @@ static bool is_stale(struct held *held, uint64_t now_ms)
 	return !endpoint_eq(&target, &held->target) || now_ms - held->began_ms >= ATTEMPT_MS;
 }
 
+/* Guests decide how often this happens. */
+static void log_in_vain(const struct held *held, uint64_t now_ms)
+{
+	struct forward *forward = held->way->forward;
+	char why[GUESTS_ERROR_MAX];
+	struct endpoint target;
+
+	if (!log_limit_ok(&forward->forwards->hold_log, now_ms, VAIN_LOG_BURST, VAIN_LOG_MS))
+		return;
+	if (forward_target(forward, held->way->offset, &target, why) < 0)
+		log_info("forward %d: a connection was held for %u s in vain: %s", forward->number,
+			 forward->rule.hold_s, why);
+	else
+		log_info("forward %d: a connection was held for %u s in vain: %s", forward->number,
+			 forward->rule.hold_s,
+			 held->last == NAT_OPEN ? "the guest does not answer"
+						: nat_outcome_text(held->last));
+}
+
 static void look_at(struct held *held, uint64_t now_ms)
 {
 	struct nat *nat = held->way->forward->forwards->config.nat;
 
+	if (now_ms >= held->ends_ms)
+		log_in_vain(held, now_ms);
 	if (now_ms >= held->ends_ms || is_gone(held)) {
 		held->way->forward->failed++;
 		drop(held);

@@ -4,6 +4,7 @@
 
 #include "stack/app/forwards.h"
 #include "stack/base/list.h"
+#include "stack/base/log.h"
 #include "stack/host/host_listen.h"
 
 /* One listening socket of a rule. */
@@ -36,6 +37,7 @@ struct forwards {
 	struct hostfwd_table *table; /* numbers and conflicts */
 	struct list rules;
 	unsigned held_n;
+	struct log_limit hold_log;
 	uv_timer_t timer; /* runs while connections are held */
 };
 

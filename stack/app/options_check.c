@@ -252,8 +252,8 @@ int options_check(struct options *o, uint64_t given, struct options_fault *ret)
 	if (options_settle_families(o, given, ret) < 0 || settle_host(o, ret) < 0 ||
 	    settle_dns(o, ret) < 0 || settle_dhcpstart(o, ret) < 0)
 		return -EINVAL;
-	if (options_settle_ipv6(o, given, ret) < 0 || options_check_dhcp_hosts(o, ret) < 0 ||
-	    settle_forwards(o, ret) < 0 || options_settle_guestfwds(o, ret) < 0 ||
+	if (options_settle_ipv6(o, given, ret) < 0 || settle_forwards(o, ret) < 0 ||
+	    options_settle_guestfwds(o, ret) < 0 || options_check_dhcp_hosts(o, ret) < 0 ||
 	    options_check_pcap(o, ret) < 0 || check_fds(o, ret) < 0 || check_boot(o, ret) < 0)
 		return -EINVAL;
 	return 0;

@@ -71,6 +71,18 @@ int options_set_dhcp_host(struct setting *s)
 	return 0;
 }
 
+static bool is_service(const struct options *o, const struct addr *addr)
+{
+	struct addr services[OPTIONS_SERVICE_ADDRS_MAX];
+	unsigned n = options_service_addrs(o, services);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (addr_eq(&services[i], addr))
+			return true;
+	}
+	return false;
+}
+
 int options_check_dhcp_hosts(const struct options *o, struct options_fault *ret)
 {
 	for (unsigned i = 0; i < o->dhcp_hosts.n; i++) {
@@ -88,6 +100,8 @@ int options_check_dhcp_hosts(const struct options *o, struct options_fault *ret)
 			reason = "is --host, the gateway (accepted: another address)";
 		else if (addr_eq(addr, &o->dns))
 			reason = "is --dns (accepted: another address)";
+		else if (is_service(o, addr))
+			reason = "is --guestfwd's or --smb's (accepted: another address)";
 		if (reason)
 			return options_fault_addr(ret, "dhcp-host", addr, reason);
 	}

@@ -115,9 +115,15 @@ static bool is_journal(void)
 	const char *stream = getenv("JOURNAL_STREAM");
 	unsigned long long device, inode;
 	struct stat st;
+	char *end;
 
-	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
-	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+	if (!stream || fstat(STDERR_FILENO, &st) < 0)
+		return false;
+	device = strtoull(stream, &end, 10);
+	if (*end != ':')
+		return false;
+	inode = strtoull(end + 1, &end, 10);
+	return *end == '\0' && st.st_dev == device && st.st_ino == inode;
 }
 
 static int open_file(void)
@@ -214,8 +220,9 @@ static size_t format_line(char line[LINE_MAX_LEN], enum log_level level, int64_t
 		n = (size_t)snprintf(line, room, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":\"",
 				     when, level_words[level]);
 		n += json_string(line + n, room - n, text);
-		memcpy(line + n, "\"}", 2);
-		return n + 2;
+		line[n++] = '"';
+		line[n++] = '}';
+		return n;
 	case LOG_FORM_JOURNAL:
 		n = (size_t)snprintf(line, room, "<%d>%s", priorities[level], text);
 		break;

@@ -158,7 +158,8 @@ make_initramfs() {
 # What the image is made of, in one line each.
 inputs() {
 	(cd "$here" && sha256sum mkguest.sh nettool.c inside/init inside/lib.sh inside/udhcpc.script)
-	sha256sum "$(command -v busybox)" "$(command -v dropbear)" "$(command -v scp)" "$out"/kernel/*.ko "$out"/kernel/smb/* "$out/kernel/vmlinuz"
+	sha256sum "$(command -v busybox)" "$(command -v dropbear)" "$(command -v scp)" "$out/kernel/vmlinuz"
+	find "$out/kernel" -name '*.ko' | LC_ALL=C sort | xargs sha256sum
 	echo "kernel ${GUEST_KERNEL:-}"
 }
 

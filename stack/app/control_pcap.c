@@ -155,30 +155,36 @@ void api_post_pcap(struct api_call *call)
 		api_error(call->x, 400, "file", "%s", error);
 }
 
-static bool is_same_target(const struct capture_target *a, const struct capture_target *b)
+/* 'guest' is NULL for all of them. */
+static bool is_of(const struct capture_target *target, const struct guest_record *guest)
 {
-	if (a->whom != b->whom)
-		return false;
-	if (a->whom == CAPTURE_MAC)
-		return mac_eq(&a->mac, &b->mac);
-	return a->whom == CAPTURE_ALL || a->port_id == b->port_id;
+	if (!guest || target->whom == CAPTURE_ALL)
+		return !guest && target->whom == CAPTURE_ALL;
+	if (target->whom == CAPTURE_PORT)
+		return target->port_id == guest->port->id;
+	for (unsigned i = 0; i < guest->macs_n; i++) {
+		if (mac_eq(&target->mac, &guest->mac[i]))
+			return true;
+	}
+	return false;
 }
 
 /* A guest that has gone by now is still named by its capture's number, with any path. */
 void api_delete_pcap(struct api_call *call)
 {
 	const struct api_value *id = &call->query[0];
-	struct capture_target target;
+	const struct guest_record *guest = NULL;
 	struct capture_info info;
 	json_t *list;
 	int number = 0;
 
-	if (!id->given && find_target(call, &target) < 0)
+	if (!id->given && strcmp(call->arg, "all") != 0 &&
+	    api_find_attached(call, "guest", call->arg, &guest) < 0)
 		return;
 	list = json_array();
 	while ((number = capture_next(call->net->capture, number, &info))) {
 		if (id->given ? (uint64_t)number != id->number
-			      : info.is_stream || !is_same_target(&info.target, &target))
+			      : info.is_stream || !is_of(&info.target, guest))
 			continue;
 		json_array_append_new(list, info_json(call->net, &info));
 		(void)capture_stop(call->net->capture, number);

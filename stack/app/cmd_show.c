@@ -169,8 +169,9 @@ static void show_status(FILE *out, const json_t *s)
 					       : "");
 	fprintf(out, "%-10s %s\n", "socket", json_text(s, "socket", "none: guests came with --fd"));
 	fprintf(out, "%-10s %s\n", "control", json_text(s, "control", "-"));
-	fprintf(out, "%-10s %lld attached, %lld leases\n", "guests",
-		(long long)json_count(s, "guests"), (long long)json_count(s, "leases"));
+	fprintf(out, "%-10s %lld attached, %lld %s\n", "guests", (long long)json_count(s, "guests"),
+		(long long)json_count(s, "leases"),
+		json_count(s, "leases") == 1 ? "lease" : "leases");
 	fprintf(out, "%-10s %s from guests, %s to guests\n", "traffic",
 		json_bytes(s, "bytes_from_guests", a), json_bytes(s, "bytes_to_guests", b));
 	fprintf(out, "%-10s %lld tcp, %lld udp, %lld ping (at most %lld)\n", "flows",

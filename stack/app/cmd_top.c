@@ -101,13 +101,14 @@ static void show_head(FILE *out, const json_t *status, unsigned width)
 	const json_t *flows = json_object_get(status, "flows");
 	char a[TABLE_UNIT_MAX], b[TABLE_UNIT_MAX], c[TABLE_UNIT_MAX], line[256];
 
-	snprintf(
-	    line, sizeof(line),
-	    "lwnat %.63s  up %s  %lld guests  %lld tcp, %lld udp, %lld ping  out %s/s  in %s/s",
-	    json_text(status, "name", "-"), json_seconds(status, "uptime_s", a),
-	    (long long)json_count(status, "guests"), (long long)json_count(flows, "tcp"),
-	    (long long)json_count(flows, "udp"), (long long)json_count(flows, "ping"),
-	    json_bytes(status, "rate_from_guest", b), json_bytes(status, "rate_to_guest", c));
+	snprintf(line, sizeof(line),
+		 "lwnat %.63s  up %s  %lld %s  %lld tcp, %lld udp, %lld ping  out %s/s  in %s/s",
+		 json_text(status, "name", "-"), json_seconds(status, "uptime_s", a),
+		 (long long)json_count(status, "guests"),
+		 json_count(status, "guests") == 1 ? "guest" : "guests",
+		 (long long)json_count(flows, "tcp"), (long long)json_count(flows, "udp"),
+		 (long long)json_count(flows, "ping"), json_bytes(status, "rate_from_guest", b),
+		 json_bytes(status, "rate_to_guest", c));
 	if (width > 0 && width < sizeof(line))
 		line[width] = '\0';
 	fprintf(out, "%s\n\n", line);

@@ -145,7 +145,7 @@ START_TEST(test_lists_show_the_guest)
 {
 	wire_start(&wire, "");
 	wire_add_guest(&wire, 0);
-	says("$L ctl status", "\nguests     1 attached, 1 leases\n");
+	says("$L ctl status", "\nguests     1 attached, 1 lease\n");
 	says("$L ctl guests", " 10.0.2.15 ");
 	says("$L ctl guests 10.0.2.15", " 10.0.2.15 ");
 	says("$L ctl leases", "10.0.2.15");

@@ -263,17 +263,43 @@ static json_t *upstreams(const struct options *o)
 	return list;
 }
 
+static json_t *dns_cache(const struct dnscache_state *c)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "answers", (json_int_t)c->answers_n, "bytes",
+			 (json_int_t)c->bytes_n, "bytes_max", (json_int_t)c->bytes_max, "misses",
+			 (json_int_t)c->counters.misses, "evicted",
+			 (json_int_t)c->counters.evicted);
+}
+
+static json_t *dns_servers(const struct dns_service *dns)
+{
+	struct host_resolver_server server;
+	json_t *list = json_array();
+	const char *domain;
+
+	for (unsigned n = 0; dns && dns_service_server(dns, n, &domain, &server); n++)
+		json_array_append_new(
+		    list, json_pack("{s:o, s:o, s:I, s:I, s:I, s:b}", "address",
+				    api_endpoint(&server.endpoint), "domain",
+				    api_text_or_null(domain), "asked", (json_int_t)server.asked,
+				    "answered", (json_int_t)server.answered, "missed",
+				    (json_int_t)server.missed, "dead", server.dead));
+	return list;
+}
+
 void api_get_dns(struct api_call *call)
 {
 	const struct options *o = call->net->options;
 	const struct dns_service *dns = services_dns(call->net->services);
 	struct dnsfwd_counters f = {0};
 	struct host_resolver_counters r = {0};
+	struct dnscache_state cache = {.answers_n = 0};
 	json_t *json;
 
 	if (dns) {
 		f = *dns_service_forwarder_counters(dns);
-		r = *dns_service_resolver_counters(dns);
+		dns_service_resolver_counters(dns, &r);
+		dns_service_cache_state(dns, &cache);
 	}
 	json =
 	    json_pack("{s:b, s:o, s:o, s:o}", "served", dns != NULL, "address",
@@ -282,11 +308,13 @@ void api_get_dns(struct api_call *call)
 	if (json)
 		json_object_update_new(
 		    json,
-		    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "queries",
+		    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "queries",
 			      (json_int_t)f.queries, "answered_local", (json_int_t)f.answered_local,
-			      "forwarded", (json_int_t)f.forwarded, "answered_upstream",
+			      "answered_cached", (json_int_t)cache.counters.hits, "forwarded",
+			      (json_int_t)(f.forwarded - cache.counters.hits), "answered_upstream",
 			      (json_int_t)r.answered, "failed_upstream", (json_int_t)r.failed,
 			      "servfail", (json_int_t)f.servfail, "refused", (json_int_t)f.refused,
-			      "dropped", (json_int_t)f.dropped));
+			      "dropped", (json_int_t)f.dropped, "cache", dns_cache(&cache),
+			      "servers", dns_servers(dns)));
 	api_reply(call->x, 200, json);
 }

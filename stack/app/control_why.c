@@ -183,7 +183,7 @@ static void check_guest(struct why *why, const struct guest_record *guest)
 static void check_resolver(struct why *why)
 {
 	const struct dns_service *dns = services_dns(why->net->services);
-	const struct host_resolver_counters *r;
+	struct host_resolver_counters r;
 
 	if (!dns) {
 		add(why, &(struct check){"resolver", UNKNOWN, NULL},
@@ -192,20 +192,20 @@ static void check_resolver(struct why *why)
 			: "guests ask a DNS server of their own");
 		return;
 	}
-	r = dns_service_resolver_counters(dns);
-	if (r->queries == 0)
+	dns_service_resolver_counters(dns, &r);
+	if (r.queries == 0)
 		add(why, &(struct check){"resolver", UNKNOWN, NULL},
 		    "no guest has asked for an outside name yet");
-	else if (r->answered == 0)
+	else if (r.answered == 0)
 		add(why,
 		    &(struct check){"resolver", FAIL,
 				    "does the host itself resolve names? See its /etc/resolv.conf, "
 				    "or give a server with --dns-upstream"},
-		    "the host's DNS servers have answered none of %" PRIu64 " queries", r->queries);
+		    "the host's DNS servers have answered none of %" PRIu64 " queries", r.queries);
 	else
-		add(why, &(struct check){"resolver", r->failed > r->answered ? UNKNOWN : OK, NULL},
+		add(why, &(struct check){"resolver", r.failed > r.answered ? UNKNOWN : OK, NULL},
 		    "the host's DNS servers have answered %" PRIu64 " of %" PRIu64 " queries",
-		    r->answered, r->queries);
+		    r.answered, r.queries);
 }
 
 static void check_ping_socket(struct why *why)

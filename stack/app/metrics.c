@@ -252,23 +252,28 @@ static void write_dns(struct metrics_text *out, const struct network *net)
 {
 	const struct dns_service *dns = services_dns(net->services);
 	const struct dnsfwd_counters *f;
-	const struct host_resolver_counters *r;
+	struct host_resolver_counters r;
+	struct dnscache_state cache;
 
 	if (!dns)
 		return;
 	f = dns_service_forwarder_counters(dns);
-	r = dns_service_resolver_counters(dns);
+	dns_service_resolver_counters(dns, &r);
+	dns_service_cache_state(dns, &cache);
 	metrics_one(out, "lwnat_dns_queries_total", METRICS_COUNTER, "DNS queries from guests.",
 		    f->queries);
 	metrics_family(out, "lwnat_dns_answers_total", METRICS_COUNTER,
 		       "Answers to them, by what they were.");
-	WRITE_BY_WORD(out, "kind", {"local", f->answered_local}, {"upstream", r->answered},
-		      {"servfail", f->servfail}, {"formerr", f->formerr}, {"refused", f->refused},
-		      {"none", f->dropped});
+	WRITE_BY_WORD(out, "kind", {"local", f->answered_local}, {"cache", cache.counters.hits},
+		      {"upstream", r.answered}, {"servfail", f->servfail}, {"formerr", f->formerr},
+		      {"refused", f->refused}, {"none", f->dropped});
 	metrics_one(out, "lwnat_dns_upstream_attempts_total", METRICS_COUNTER,
-		    "Queries sent to the host's DNS servers, repeated ones too.", r->attempts);
+		    "Queries sent to the host's DNS servers, repeated ones too.", r.attempts);
 	metrics_one(out, "lwnat_dns_upstream_failures_total", METRICS_COUNTER,
-		    "Queries that none of them answered in time.", r->failed);
+		    "Queries that none of them answered in time.", r.failed);
+	metrics_one(out, "lwnat_dns_cache_answers", METRICS_GAUGE,
+		    "Upstream answers that are kept.", cache.answers_n);
+	metrics_one(out, "lwnat_dns_cache_bytes", METRICS_GAUGE, "Bytes of them.", cache.bytes_n);
 }
 
 static void write_tftp(struct metrics_text *out, const struct network *net)

@@ -32,8 +32,8 @@ static int split_name(struct setting *s, char ret[254], const char **ret_rest)
 int options_set_dns_name(struct setting *s)
 {
 	struct options_dns_names *names = &s->options->dns_names;
-	struct options_dns_name name;
-	const char *addr;
+	struct options_dns_name name = {.name = ""};
+	const char *addr = NULL;
 
 	if (split_name(s, name.name, &addr) < 0)
 		return -EINVAL;
@@ -57,8 +57,8 @@ int options_set_dns_name(struct setting *s)
 int options_set_dns_route(struct setting *s)
 {
 	struct options_dns_routes *routes = &s->options->dns_routes;
-	struct options_dns_route route;
-	const char *server;
+	struct options_dns_route route = {.domain = ""};
+	const char *server = NULL;
 
 	if (split_name(s, route.domain, &server) < 0)
 		return -EINVAL;

@@ -348,9 +348,25 @@ const struct dnsfwd_counters *dns_service_forwarder_counters(const struct dns_se
 	return dnsfwd_counters(svc->fwd);
 }
 
-const struct host_resolver_counters *dns_service_resolver_counters(const struct dns_service *svc)
+static void add_counters(struct host_resolver_counters *to, const struct host_resolver *resolver)
 {
-	return host_resolver_counters(svc->resolver);
+	const struct host_resolver_counters *from = host_resolver_counters(resolver);
+
+	to->queries += from->queries;
+	to->answered += from->answered;
+	to->failed += from->failed;
+	to->refused_busy += from->refused_busy;
+	to->attempts += from->attempts;
+	to->server_lists += from->server_lists;
+}
+
+void dns_service_resolver_counters(const struct dns_service *svc,
+				   struct host_resolver_counters *ret)
+{
+	*ret = (struct host_resolver_counters){.queries = 0};
+	add_counters(ret, svc->resolver);
+	for (unsigned i = 0; i < svc->routes_n; i++)
+		add_counters(ret, svc->routes[i].resolver);
 }
 
 void dns_service_close(struct dns_service *svc)

@@ -65,7 +65,9 @@ void dns_service_cache_state(const struct dns_service *svc, struct dnscache_stat
 bool dns_service_server(const struct dns_service *svc, unsigned n, const char **ret_domain,
 			struct host_resolver_server *ret);
 const struct dnsfwd_counters *dns_service_forwarder_counters(const struct dns_service *svc);
-const struct host_resolver_counters *dns_service_resolver_counters(const struct dns_service *svc);
+/* Of all upstream servers together, those of the routes too. */
+void dns_service_resolver_counters(const struct dns_service *svc,
+				   struct host_resolver_counters *ret);
 /* No reply comes after this. Memory that libuv needs goes when it has closed the handles. Not from
  * inside a reply. NULL is fine. */
 void dns_service_close(struct dns_service *svc);

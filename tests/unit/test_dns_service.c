@@ -491,7 +491,8 @@ START_TEST(test_guest_that_leaves_before_the_answer_is_forgotten)
 	while (fake.udp_queries == 0)
 		uv_run(&loop, UV_RUN_ONCE);
 	close(fd);
-	while (dns_service_resolver_counters(svc)->answered == 0)
+	struct host_resolver_counters counters = {.answered = 0};
+	for (; counters.answered == 0; dns_service_resolver_counters(svc, &counters))
 		uv_run(&loop, UV_RUN_ONCE);
 }
 END_TEST

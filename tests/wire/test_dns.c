@@ -6,7 +6,6 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -74,13 +73,13 @@ END_TEST
 START_TEST(test_domain_with_a_route_is_asked_of_its_own_server)
 {
 	char routes[256];
-	uint16_t port;
+	uint16_t port, main_port;
 
-	upstream_open(&upstream, line, sizeof(line));
+	main_port = upstream_open(&upstream, line, sizeof(line));
 	port = upstream_open(&other, NULL, 0);
 	snprintf(routes, sizeof(routes),
 		 "|--dns-route|corp.example=127.0.0.1:%u|--dns-route|pub.corp.example=127.0.0.1:%u",
-		 port, (unsigned)atoi(strrchr(line, ':') + 1));
+		 port, main_port);
 	set_up(routes);
 	send_query("a.CORP.example", TYPE_A, 0x1234);
 	upstream_take(&other);

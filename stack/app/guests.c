@@ -415,8 +415,10 @@ static int find_by_name(const struct guests *guests, const char *name, struct gu
 	if (guests->config.lease_by_name &&
 	    guests->config.lease_by_name(guests->config.ctx, name, &addr)) {
 		holder = by_addr(guests, &addr);
-		if (holder || may_be_here(guests))
-			return found(holder, &addr, ret, error);
+		if (holder || may_be_here(guests)) {
+			*ret = (struct guests_found){holder, addr};
+			return 0;
+		}
 	}
 	for (struct list *link = guests->attached.next; link != &guests->attached;
 	     link = link->next) {

@@ -230,6 +230,7 @@ void tcpinbound_tell(struct nat *nat)
 		struct nat_connect connect = attempt->connect;
 		enum nat_outcome outcome = attempt->outcome;
 		struct tcpflow *tf = attempt->tf;
+		bool accepted = attempt->accepted;
 		int handle = -1;
 
 		/* The call may do anything but meet this attempt again. */
@@ -239,14 +240,12 @@ void tcpinbound_tell(struct nat *nat)
 		forget(nat, attempt);
 		if (connect.outcome)
 			handle = connect.outcome(connect.ctx, connect.cookie, outcome);
-		if (outcome != NAT_OPEN)
+		if (!tf || outcome != NAT_OPEN || accepted)
 			continue;
-		if (flow_by_token(nat->flows, token) != &tf->flow) {
-			reset(nat, handle);
-			continue;
-		}
-		if (tf->flow.handle < 0)
+		if (flow_by_token(nat->flows, token) == &tf->flow)
 			complete(nat, tf, handle);
+		else
+			reset(nat, handle);
 	}
 }
 

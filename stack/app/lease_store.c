@@ -105,7 +105,9 @@ static void grow(struct lease_store *store)
 		store->no_memory = true;
 		return;
 	}
-	store->out = (struct wire_out){bytes, bytes + len, bytes + bigger, false};
+	store->out.start = bytes;
+	store->out.at = bytes + len;
+	store->out.end = bytes + bigger;
 }
 
 void lease_store_put(struct lease_store *store, const struct lease_record *record)

@@ -57,7 +57,6 @@ struct query {
 	uint32_t tried;
 	uint8_t *refusal; /* owned: a SERVFAIL or the like, for when there is nothing better */
 	size_t refusal_len;
-	bool *gone; /* set when it ends inside of query_start() */
 	bool edns;
 	size_t len;
 	uint8_t bytes[];
@@ -74,6 +73,7 @@ struct host_resolver {
 	uint32_t queries_max, step_ms, recheck_ms;
 	struct server_set *set, *retired; /* owned */
 	struct query *first, **last;      /* owned */
+	struct query *starting;           /* borrowed; in query_start(), until it ends */
 	uint32_t queries_n, attempts_n;
 	bool closing;
 	struct host_resolver_counters counters;
@@ -235,8 +235,8 @@ static void query_finish(struct query *q, int status, const uint8_t *answer, siz
 {
 	struct host_resolver *r = q->r;
 
-	if (q->gone)
-		*q->gone = true;
+	if (r->starting == q)
+		r->starting = NULL;
 	query_unlink(q);
 	r->queries_n--;
 	for (struct attempt *a = q->attempts; a; a = a->next) {
@@ -364,14 +364,14 @@ static void query_try(struct query *q)
 /* A server that missed of late is not waited for: the next one is asked beside it. */
 static void query_start(struct query *q)
 {
-	bool gone = false;
+	struct host_resolver *r = q->r;
 
-	q->gone = &gone;
+	r->starting = q;
 	query_try(q);
-	if (gone)
-		return;
-	q->gone = NULL;
-	if (q->r->set->servers_n > 1 && q->attempts_n == 1 && q->attempts &&
+	if (r->starting != q)
+		return; /* it has ended */
+	r->starting = NULL;
+	if (r->set->servers_n > 1 && q->attempts_n == 1 && q->attempts &&
 	    q->attempts->server->misses > 0)
 		query_try(q);
 }

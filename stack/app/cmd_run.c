@@ -23,10 +23,13 @@
 /* Options that 'run' gives by itself, or that would tie several networks to one thing. */
 static const char *const refused[] = {"netdev", "fd", "ready-fd", "socket", "version"};
 
+/* Options that name one file, which several networks cannot share. */
+static const char *const single[] = {"control", "lease-file", "pcap"};
+
 struct run {
 	const struct command_line *line;
 	struct run_plan plan;
-	const char *name, *control; /* as the user gave them; NULL: not */
+	const char *name; /* as the user gave it; NULL: not */
 	bool has_log_level;
 	int qemu_fd[RUN_NETWORKS_MAX], network_fd[RUN_NETWORKS_MAX];
 	char fd_text[16], ready_text[16];
@@ -75,13 +78,14 @@ static int check_own_options(struct run *r)
 			return complain("--%s: not with 'run', where QEMU's command line says it",
 					refused[i]);
 	}
+	for (size_t i = 0; i < sizeof(single) / sizeof(single[0]) && r->plan.networks_n > 1; i++) {
+		if (own_option(r->line, single[i]))
+			return complain("--%s: QEMU has %u user networks, which cannot share it "
+					"(accepted: one of them)",
+					single[i], r->plan.networks_n);
+	}
 	r->name = own_option(r->line, "name");
-	r->control = own_option(r->line, "control");
 	r->has_log_level = own_option(r->line, "log-level") != NULL;
-	if (r->control && r->plan.networks_n > 1)
-		return complain("--control: '%s': QEMU has %u networks, each with a socket of its "
-				"own (accepted: --name)",
-				r->control, r->plan.networks_n);
 	return 0;
 }
 

@@ -100,9 +100,9 @@ bool ra_set_online(struct ra *ra, bool online, uint64_t now_ms, struct rng *rng)
 	return true;
 }
 
-void ra_guest_came(struct ra *ra, uint64_t now_ms, struct rng *rng)
+void ra_guest_came(struct ra *ra, uint64_t now_ms)
 {
-	uint64_t due_ms = now_ms + rng_below(rng, INITIAL_INTERVAL_MS + 1);
+	uint64_t due_ms = now_ms + INITIAL_INTERVAL_MS;
 
 	ra->initial_left = INITIAL_N;
 	if (due_ms < ra->due_ms)

@@ -33,8 +33,9 @@ void ra_free(struct ra *ra); /* NULL is fine */
  * 4861 section 4.2: a lifetime of 0). True when that is news: one to all is due soon. */
 bool ra_set_online(struct ra *ra, bool online, uint64_t now_ms, struct rng *rng);
 
-/* A guest has come: the next ones to all come in short intervals again (RFC 4861 section 6.2.4). */
-void ra_guest_came(struct ra *ra, uint64_t now_ms, struct rng *rng);
+/* A guest has come, and was sent one: the next ones to all come in short intervals again (RFC 4861
+ * section 6.2.4). */
+void ra_guest_came(struct ra *ra, uint64_t now_ms);
 /* Nobody is there: none is due until one comes. */
 void ra_guests_gone(struct ra *ra);
 

@@ -224,6 +224,10 @@ void announce(FILE *out, const struct announcement *a)
 	say_forwards(out, a);
 	say_guestfwds(out, o);
 	say_boot(out, o);
+	if (a->ipv6_stays_here && o->ipv6 && !o->restrict_guests)
+		fputs("this host has no IPv6 beyond itself: guests get no default route until it "
+		      "has\n",
+		      out);
 	if (a->ping_forbidden)
 		fputs("ping to outside needs sysctl net.ipv4.ping_group_range=\"0 2147483647\" on "
 		      "this host\n",

@@ -16,7 +16,8 @@ struct announcement {
 	const char *socket_path;         /* NULL: nothing is listened on */
 	const char *vhost_path;          /* the same for vhost-user */
 	struct qemu_version qemu;
-	bool ping_forbidden; /* the host's ping_group_range shuts us out */
+	bool ipv6_stays_here; /* this host reaches nobody by IPv6 */
+	bool ping_forbidden;  /* the host's ping_group_range shuts us out */
 };
 
 /* All lines but "ready". */

@@ -14,6 +14,7 @@
 #include "stack/app/signals.h"
 #include "stack/app/status_log.h"
 #include "stack/base/log.h"
+#include "stack/host/host_routes.h"
 #include "stack/link/lan.h"
 #include "stack/link/vu_uv.h"
 #include "stack/nat/nat.h"
@@ -253,6 +254,7 @@ static void tell(const struct network *net)
 {
 	struct announcement announcement = {.options = net->options,
 					    .forwards = net->forwards,
+					    .ipv6_stays_here = !host_routes_probe6(),
 					    .ping_forbidden = ping_is_forbidden()};
 
 	if (net->socket_path[0]) {

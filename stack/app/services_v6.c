@@ -109,7 +109,7 @@ void services_v6_port_add(struct services_v6 *s, struct port *port)
 	assert(s->ports_n < s->config.ports_max);
 	s->ports[s->ports_n++] = port;
 	send_ra(s, port, NULL, NULL, false); /* a guest that outlived us waits for news */
-	ra_guest_came(s->ra, uv_now(s->config.loop), s->config.rng);
+	ra_guest_came(s->ra, uv_now(s->config.loop));
 	arm_timer(s);
 }
 

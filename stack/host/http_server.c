@@ -17,6 +17,8 @@
 #define SWEEP_MS 1000  /* how often deadlines are looked at, while there are connections */
 #define POOL_LEN 32768 /* libmicrohttpd's memory of one connection: its request's head */
 
+static void on_run(uv_timer_t *timer);
+
 /* ---- connections ---- */
 
 void http_conn_enter(struct http_conn *conn, enum http_conn_state state)
@@ -33,11 +35,13 @@ void http_conn_suspend(struct http_conn *conn)
 	}
 }
 
+/* Without a thread libmicrohttpd wakes nobody: its next call is ours to make. */
 void http_conn_resume(struct http_conn *conn)
 {
 	if (conn->suspended) {
 		conn->suspended = false;
 		MHD_resume_connection(conn->mhd);
+		uv_timer_start(&conn->server->run, on_run, 0, 0);
 	}
 }
 

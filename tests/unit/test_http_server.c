@@ -119,6 +119,13 @@ static int bed_client(struct bed *bed)
 	return fds[0];
 }
 
+/* UV_RUN_ONCE would wait for events also when a timer has just done all there was to do. */
+static void turn(struct bed *bed)
+{
+	uv_run(&bed->loop, UV_RUN_NOWAIT);
+	usleep(500);
+}
+
 static void say(int fd, const char *text)
 {
 	ck_assert_int_eq(send(fd, text, strlen(text), MSG_NOSIGNAL), (long)strlen(text));
@@ -142,7 +149,7 @@ static const char *hear(struct bed *bed, int fd, const char *text)
 			return bed->text;
 		}
 		if (n < 0)
-			uv_run(&bed->loop, UV_RUN_ONCE);
+			turn(bed);
 	}
 }
 
@@ -161,7 +168,7 @@ START_TEST(test_requests_on_one_connection_are_answered_in_order)
 	ck_assert_uint_eq(http_server_connections(bed.server), 1);
 	close(fd);
 	while (http_server_connections(bed.server))
-		uv_run(&bed.loop, UV_RUN_ONCE);
+		turn(&bed);
 	bed_end(&bed);
 }
 END_TEST
@@ -206,7 +213,7 @@ START_TEST(test_a_later_reply_comes_later)
 	fd = bed_client(&bed);
 	say(fd, "GET /later HTTP/1.1\r\nHost: x\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n");
 	while (!bed.later)
-		uv_run(&bed.loop, UV_RUN_ONCE);
+		turn(&bed);
 	ck_assert_uint_eq(bed.requests, 1);
 	http_reply(bed.later, 202, "text/plain", "at last", 7);
 	hear(&bed, fd, "GET /next");
@@ -226,12 +233,12 @@ START_TEST(test_who_leaves_before_a_later_reply_is_noticed)
 	fd = bed_client(&bed);
 	say(fd, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
 	while (!bed.later)
-		uv_run(&bed.loop, UV_RUN_ONCE);
+		turn(&bed);
 	close(fd);
 	while (!bed.gone)
-		uv_run(&bed.loop, UV_RUN_ONCE);
+		turn(&bed);
 	while (http_server_connections(bed.server))
-		uv_run(&bed.loop, UV_RUN_ONCE);
+		turn(&bed);
 	ck_assert_uint_eq(bed.gone, 1);
 	bed_end(&bed);
 }
@@ -276,7 +283,7 @@ START_TEST(test_a_stream_ends_with_its_client_or_the_server)
 	hear(&bed, fd, "\r\n\r\n");
 	close(fd);
 	while (!bed.ended)
-		uv_run(&bed.loop, UV_RUN_ONCE);
+		turn(&bed);
 	fd = bed_client(&bed);
 	say(fd, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
 	hear(&bed, fd, "\r\n\r\n");
@@ -301,7 +308,7 @@ START_TEST(test_an_upgraded_connection_is_its_new_owners)
 	ck_assert_ptr_nonnull(strstr(bed.text, "Upgrade: test\r\n"));
 	ck_assert_int_ge(bed.upgraded_fd, 0);
 	while (http_server_connections(bed.server))
-		uv_run(&bed.loop, UV_RUN_ONCE);
+		turn(&bed);
 	ck_assert_str_eq(bed.extra, "ab");
 	say(fd, "ping");
 	ck_assert_int_eq(recv(bed.upgraded_fd, text, sizeof(text), 0), 4);
@@ -367,7 +374,7 @@ START_TEST(test_dribbled_requests_and_idle_connections_are_cut)
 		char c = i < strlen(text) ? text[i] : 'x';
 
 		(void)!send(dribble, &c, 1, MSG_NOSIGNAL);
-		uv_run(&bed.loop, UV_RUN_ONCE);
+		turn(&bed);
 	}
 	ck_assert_uint_eq(bed.requests, 0);
 	close(idle);
@@ -387,11 +394,11 @@ START_TEST(test_a_reply_that_is_not_taken_is_cut_and_stalls_nobody)
 	fd = bed_client(&bed);
 	say(deaf, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
 	while (!bed.requests)
-		uv_run(&bed.loop, UV_RUN_ONCE);
+		turn(&bed);
 	say(fd, "GET /other HTTP/1.1\r\nHost: x\r\n\r\n");
 	hear(&bed, fd, "GET /other");
 	while (http_server_connections(bed.server) > 1)
-		uv_run(&bed.loop, UV_RUN_ONCE);
+		turn(&bed);
 	close(deaf);
 	close(fd);
 	bed_end(&bed);

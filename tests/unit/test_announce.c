@@ -5,13 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char *text; /* what was said */
+static char *text;        /* what was said */
+static bool without_ipv6; /* the host */
 
 /* 'line' holds the arguments, split at '|'. */
 static void say(const char *line, const char *socket_path, struct qemu_version qemu)
 {
 	static struct options options;
-	struct announcement a = {.options = &options, .socket_path = socket_path, .qemu = qemu};
+	struct announcement a = {.options = &options,
+				 .socket_path = socket_path,
+				 .qemu = qemu,
+				 .ipv6_stays_here = without_ipv6};
 	char copy[256], *rest = copy, *argv[8] = {(char *)"lwnat"};
 	struct options_error error;
 	int argc = 1;
@@ -121,6 +125,22 @@ START_TEST(test_each_family_that_is_on_has_its_addresses)
 }
 END_TEST
 
+START_TEST(test_a_host_without_ipv6_is_said_to_have_none)
+{
+	static const char line[] = "this host has no IPv6 beyond itself";
+
+	say("", "/run/s", seven);
+	ck_assert_ptr_null(strstr(text, line));
+	without_ipv6 = true;
+	say("", "/run/s", seven);
+	assert_said(line);
+	say("--ipv6|off", "/run/s", seven);
+	ck_assert_ptr_null(strstr(text, line));
+	say("--restrict|on", "/run/s", seven);
+	ck_assert_ptr_null(strstr(text, line));
+}
+END_TEST
+
 START_TEST(test_forwards_say_where_they_are_bound_and_how_to_widen_them)
 {
 	say("--hostfwd|tcp::3522-:22", "/run/s", seven);
@@ -157,6 +177,7 @@ int main(void)
 	    test_odd_names_are_escaped_for_qemu, test_without_a_socket_there_is_nothing_to_paste,
 	    test_large_mtu_is_told_to_the_network_card, test_addresses_say_what_leads_where,
 	    test_each_family_that_is_on_has_its_addresses,
+	    test_a_host_without_ipv6_is_said_to_have_none,
 	    test_forwards_say_where_they_are_bound_and_how_to_widen_them,
 	    test_services_at_addresses_of_their_own_are_told);
 }

@@ -30,6 +30,14 @@ static struct dhcpd_config choose_config(uint8_t choice)
 	static const struct dhcpd_route route = {
 	    {{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 0}}, 8},
 	    {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 168, 31, 9}}};
+	static const struct dhcpd_host host = {
+	    {{0x52, 0x54, 0, 0x12, 0x34, 0x56}},
+	    {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 168, 31, 101}},
+	    "fixed"};
+	static const struct dhcpd_boot boots[] = {{DHCPD_BOOT_PXE, 7, "x64.efi"},
+						  {DHCPD_BOOT_HTTP, 16, "http://a/x64.efi"},
+						  {DHCPD_BOOT_IPXE, DHCPD_ARCH_ANY, "menu.ipxe"}};
+	static const struct dhcpd_free_option option = {43, 2, (const uint8_t *)"\1\0"};
 	struct dhcpd_config config = dhcp_bed_config();
 	config.leases_max = LEASES_MAX;
 	if (choice & 1) {
@@ -52,6 +60,14 @@ static struct dhcpd_config choose_config(uint8_t choice)
 		config.net.addr = addr_v4(DHCP_BED_FIRST - 4);
 	}
 	config.no_router = choice & 32;
+	if (choice & 128) {
+		config.hosts = &host;
+		config.hosts_n = 1;
+		config.boots = boots;
+		config.boots_n = sizeof(boots) / sizeof(boots[0]);
+		config.options = &option;
+		config.options_n = 1;
+	}
 	return config;
 }
 
@@ -103,7 +119,8 @@ static void check_leases(const struct dhcp_bed *bed, const struct dhcpd_config *
 		expect(strlen(lease->hostname) < DHCPD_HOSTNAME_MAX);
 		const struct dhcpd_lease *named =
 		    dhcpd_lease_by_name(bed->server, lease->hostname, bed->now_ms);
-		expect(!named || (named->active && strcmp(named->hostname, lease->hostname) == 0));
+		expect(!named || ((named->active || named->fixed) &&
+				  strcmp(named->hostname, lease->hostname) == 0));
 	}
 }
 
@@ -123,6 +140,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		struct wire_in message = wire_get_in(&in, len);
 		if (message.bad)
 			break;
+		bed.port = choice & 128 ? i % 3 : 0;
+		if (step == 255)
+			dhcpd_port_gone(bed.server, 1, bed.now_ms);
 		bed.now_ms += (uint64_t)step * step * step * 10; /* up to 46 hours */
 		enum dhcpd_verdict verdict = dhcp_bed_send(&bed, message);
 		check_reply(&bed, &config, verdict);

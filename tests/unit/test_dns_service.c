@@ -184,6 +184,56 @@ START_TEST(test_rcode_of_upstream_reaches_the_guest)
 }
 END_TEST
 
+START_TEST(test_kept_answer_needs_no_server)
+{
+	struct dnscache_state state;
+
+	start(0, 0);
+	ask_udp(GUEST, 1, "www.zoo.test");
+	wait_for_replies(1);
+	ask_udp(GUEST + 1, 2, "WWW.zoo.test");
+	ck_assert_uint_eq(seen.n, 2);
+	ck_assert_uint_eq(fake.udp_queries, 1);
+	ck_assert_mem_eq(seen.bytes, "\0\2", 2);
+	ck_assert_mem_eq(seen.bytes + 12, "\3WWW", 4); /* the letters as asked */
+	dns_service_cache_state(svc, &state);
+	ck_assert_uint_eq(state.counters.hits, 1);
+	ck_assert_uint_eq(state.answers_n, 1);
+}
+END_TEST
+
+START_TEST(test_routes_have_servers_of_their_own)
+{
+	struct host_resolver_server server;
+	struct endpoint main_server = {addr_v4(0x7f000004), 5353};
+	const char *domain;
+	struct dns_service_route routes[] = {
+	    {"zoo.test", fake.endpoint}, {"other.test", main_server}, {"ZOO.test", main_server}};
+	struct dns_service_config config = {.loop = &loop,
+					    .names.domain = "lwnat.internal",
+					    .resolver.upstreams = &main_server,
+					    .resolver.upstreams_n = 1,
+					    .routes = routes,
+					    .routes_n = 3,
+					    .reply = on_reply,
+					    .ctx = &seen};
+
+	ck_assert_int_eq(dns_service_new(&svc, &config), 0);
+	ask_udp(GUEST, 1, "www.zoo.test");
+	wait_for_replies(1);
+	ck_assert_uint_eq(rcode(seen.bytes), 0);
+	ck_assert(dns_service_server(svc, 0, &domain, &server) && !domain);
+	ck_assert(dns_service_server(svc, 1, &domain, &server));
+	ck_assert_str_eq(domain, "zoo.test");
+	ck_assert_uint_eq(server.answered, 1);
+	ck_assert(dns_service_server(svc, 2, &domain, &server));
+	ck_assert_str_eq(domain, "zoo.test");
+	ck_assert(dns_service_server(svc, 3, &domain, &server));
+	ck_assert_str_eq(domain, "other.test");
+	ck_assert(!dns_service_server(svc, 4, &domain, &server));
+}
+END_TEST
+
 START_TEST(test_dead_upstream_becomes_servfail_and_one_warning)
 {
 	uint16_t port = fake.endpoint.port;
@@ -640,6 +690,8 @@ static TCase *udp_case(void)
 	tcase_add_test(tc, test_long_answer_is_cut_for_udp);
 	tcase_add_test(tc, test_rcode_of_upstream_reaches_the_guest);
 	tcase_add_test(tc, test_dead_upstream_becomes_servfail_and_one_warning);
+	tcase_add_test(tc, test_kept_answer_needs_no_server);
+	tcase_add_test(tc, test_routes_have_servers_of_their_own);
 	tcase_add_test(tc, test_garbage_gets_no_reply_and_half_a_query_formerr);
 	tcase_add_test(tc, test_one_guest_cannot_take_all_places);
 	tcase_add_test(tc, test_places_are_given_back);

@@ -1,6 +1,5 @@
 /* What there is: the network, its guests, its leases, its DNS server. */
 #include "dhcp/dhcp6.h"
-#include "dhcp/dhcp6.h"
 #include "dhcp/dhcpd.h"
 #include "stack/app/control_api.h"
 #include "stack/app/forwards.h"

@@ -216,6 +216,7 @@ START_TEST(test_a_later_reply_comes_later)
 		turn(&bed);
 	ck_assert_uint_eq(bed.requests, 1);
 	http_reply(bed.later, 202, "text/plain", "at last", 7);
+	ck_assert_int_eq(uv_backend_timeout(&bed.loop), 0); /* and waits for no other event */
 	hear(&bed, fd, "GET /next");
 	ck_assert_ptr_nonnull(strstr(bed.text, "at last"));
 	ck_assert_uint_eq(bed.gone, 0);
@@ -261,6 +262,7 @@ START_TEST(test_a_stream_waits_for_its_source_and_its_client)
 	ck_assert_uint_eq(bed.pieces, 3);
 	bed.stuck = false;
 	http_wake(bed.streaming);
+	ck_assert_int_eq(uv_backend_timeout(&bed.loop), 0);
 	hear(&bed, fd, NULL);
 	for (size_t i = 0; i < bed.text_len; i++)
 		len += bed.text[i] == 'p';

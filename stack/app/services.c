@@ -11,8 +11,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define DNS_PORT 53
+#define DNS_QUERIES_MAX 2000    /* waiting, of all guests; one guest has half of them at most */
 #define DOMAIN "lwnat.internal" /* of all names that are lwnat's own */
 
 enum { SERVICE_DNS = 1, SERVICE_BOOT }; /* nat_tcp_service_add()'s numbers */
@@ -351,6 +353,16 @@ static void set_dns(struct dns_service_config *config, struct dns_drafts *drafts
 	}
 }
 
+/* A query that waits holds a descriptor for each server that was asked: at most half of all. */
+static uint32_t dns_queries_max(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur / 8 >= DNS_QUERIES_MAX)
+		return DNS_QUERIES_MAX;
+	return limit.rlim_cur < 8 ? 1 : (uint32_t)limit.rlim_cur / 8;
+}
+
 static int start_dns(struct services *s)
 {
 	const struct options *o = s->config.options;
@@ -362,7 +374,9 @@ static int start_dns(struct services *s)
 		      .name_to_addr = guest_by_name,
 		      .addr_to_name = guest_by_addr,
 		      .ctx = s},
-	    .resolver = {.upstreams = o->dns_upstream.endpoint, .upstreams_n = o->dns_upstream.n},
+	    .resolver = {.upstreams = o->dns_upstream.endpoint,
+			 .upstreams_n = o->dns_upstream.n,
+			 .queries_max = dns_queries_max()},
 	    .reply = on_dns_reply,
 	    .ctx = s,
 	};

@@ -237,11 +237,35 @@ int cmd_log(const struct command_line *line)
 
 /* ---- DNS and metrics ---- */
 
+/* Those that are asked now, of --dns-upstream, --dns-route or resolv.conf. */
+static void show_dns_servers(const json_t *servers)
+{
+	char headings[] = "SERVER|DOMAIN|>ASKED|>ANSWERED|>MISSED|STATE";
+	struct table table;
+	json_t *server;
+	size_t i;
+
+	if (json_array_size(servers) == 0)
+		return;
+	table_init(&table, headings);
+	json_array_foreach(servers, i, server)
+	{
+		table_add(&table, "%s", json_text(server, "address", "-"));
+		table_add(&table, "%s", json_text(server, "domain", "all"));
+		table_add(&table, "%lld", (long long)json_count(server, "asked"));
+		table_add(&table, "%lld", (long long)json_count(server, "answered"));
+		table_add(&table, "%lld", (long long)json_count(server, "missed"));
+		table_add(&table, "%s", json_yes(server, "dead") ? "does not answer" : "ok");
+	}
+	putchar('\n');
+	table_print(&table, stdout, 0);
+}
+
 static void show_dns(const json_t *dns)
 {
-	static const char *const counts[] = {"queries",           "answered_local",  "forwarded",
-					     "answered_upstream", "failed_upstream", "servfail",
-					     "refused",           "dropped"};
+	static const char *const counts[] = {"queries",   "answered_local",    "answered_cached",
+					     "forwarded", "answered_upstream", "failed_upstream",
+					     "servfail",  "refused",           "dropped"};
 	char *upstreams = json_join(json_object_get(dns, "upstreams"), " ");
 
 	printf("%-18s %s%s\n", "address", json_text(dns, "address", "-"),
@@ -258,6 +282,7 @@ static void show_dns(const json_t *dns)
 		printf("%-18s %lld\n", label, (long long)json_count(dns, counts[i]));
 	}
 	free(upstreams);
+	show_dns_servers(json_object_get(dns, "servers"));
 }
 
 int cmd_dns(const struct command_line *line)

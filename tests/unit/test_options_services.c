@@ -15,7 +15,7 @@ static const char *parse(const char *line)
 	int argc = 1;
 
 	ck_assert_uint_lt(strlen(line), sizeof(copy));
-	strcpy(copy, line);
+	memcpy(copy, line, strlen(line) + 1);
 	while (rest && *line != '\0')
 		argv[argc++] = strsep(&rest, "|");
 	return options_parse(&options, argc, argv, &error) == 0 ? NULL : error.text;

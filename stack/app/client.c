@@ -66,7 +66,8 @@ static void say_who_runs(const struct client_networks *networks, const char *wha
 
 	if (networks->n == 0) {
 		snprintf(error + n, CLIENT_ERROR_MAX - n,
-			 "no network is running (start one with 'lwnat' or 'lwnat run')");
+			 "%s (start one with 'lwnat' or 'lwnat run')",
+			 *what ? "nor is any other" : "no network is running");
 		return;
 	}
 	n += (size_t)snprintf(error + n, CLIENT_ERROR_MAX - n, "running: ");

@@ -591,6 +591,7 @@ START_TEST(test_errors_from_the_ipv6_path_name_type_peer_and_router)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		ck_assert_int_eq(f.ops->udp_send(f.host, handle, &far, 3, &probe, 1), 0);
+		f.ops->flush(f.host);
 
 		size_t len = netns_next_packet6(tun, packet, sizeof(packet));
 

@@ -202,7 +202,7 @@ static int take_long(struct walk *w, const char *arg)
 
 	if (o)
 		return apply(w, o, equals ? equals + 1 : NULL);
-	if (w->line->options && row && row->set)
+	if (w->line->options && row)
 		return keep_option(w, arg, row, equals != NULL);
 	return unknown_option(w, arg);
 }

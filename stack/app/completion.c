@@ -95,7 +95,7 @@ static void each_option(FILE *out, const char *context, const struct shell *shel
 		const struct option_row *row = &option_rows[i];
 		struct entry entry = {row->name, row->arg, row->help, row->letter};
 
-		if (row->name && row->set && (*context == '\0' || strcmp(row->name, "help") != 0))
+		if (row->name && (*context == '\0' || strcmp(row->name, "help") != 0))
 			shell->option(out, context, &entry);
 	}
 }

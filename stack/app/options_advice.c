@@ -11,14 +11,12 @@ struct option_hint {
 
 #define SECTION(text)
 #define OPTION(name, letter, field, type, arg, preset, min, max, qemu, help)
-#define UNSERVED(name, arg)
 #define HINT(word, text) {word, text},
 static const struct option_hint option_hints[] = {
 #include "stack/app/options.def"
 };
 #undef SECTION
 #undef OPTION
-#undef UNSERVED
 #undef HINT
 
 const struct option_row *option_row_by_name(const char *name, size_t len)
@@ -93,7 +91,7 @@ static const char *nearest(const char *word, bool qemu_words_only)
 		const char *name = qemu_words_only ? row->qemu : row->name;
 		unsigned d;
 
-		if (!name || !row->set)
+		if (!name)
 			continue;
 		d = len >= 3 && strncmp(name, word, len) == 0 ? 0 : distance(word, name);
 		if (d < best) {

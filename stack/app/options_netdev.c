@@ -63,8 +63,6 @@ static int apply_word(struct setting *s, const char *word, const char *value)
 		return set_id(s, value);
 	if (!row)
 		return unknown_word(s, word);
-	if (!row->set)
-		return setting_fail(s, "%s= is not served yet by this version", word);
 	if (!value && !is_bool_row(row))
 		return setting_fail(s, "%s needs a value (accepted: %s=%s)", word, word, row->arg);
 	if (!value)

@@ -78,8 +78,6 @@ static int take_long(struct walk *w, const char *arg)
 		return fail(w->error, "'--%s': unknown option%s", options_quote(word, quoted),
 			    option_advice(word, false, advice));
 	}
-	if (!row->set)
-		return fail(w->error, "--%s: is not served yet by this version", row->name);
 	if (!row->arg)
 		return equals ? fail(w->error, "--%s: takes no value (accepted: --%s)", row->name,
 				     row->name)

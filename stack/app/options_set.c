@@ -491,14 +491,12 @@ static int set_help(struct setting *s)
 	 .min = min_,                                                                              \
 	 .max = max_,                                                                              \
 	 .letter = letter_},
-#define UNSERVED(name_, arg_) {.name = name_, .arg = arg_, .qemu = name_},
 #define HINT(word, text)
 const struct option_row option_rows[] = {
 #include "stack/app/options.def"
 };
 #undef SECTION
 #undef OPTION
-#undef UNSERVED
 #undef HINT
 
 const unsigned option_rows_n = sizeof(option_rows) / sizeof(option_rows[0]);

@@ -18,8 +18,7 @@ struct option_row {
 	const char *preset; /* for people */
 	const char *qemu;   /* the same word in --netdev; NULL: none */
 	const char *help;
-	/* Puts the value where it belongs. 0, or -EINVAL with setting->reason filled. NULL: a word
-	 * that is not served. */
+	/* Puts the value where it belongs. 0, or -EINVAL with setting->reason filled. */
 	int (*set)(struct setting *setting);
 	size_t offset; /* of the member of struct options */
 	long min, max;

@@ -43,6 +43,8 @@ struct hostfwd_rule {
  * that names the bad part and the accepted form. */
 int hostfwd_parse(const char *text, struct hostfwd_rule *ret, char error[HOSTFWD_ERROR_MAX]);
 const char *hostfwd_format(const struct hostfwd_rule *rule, char text[HOSTFWD_TEXT_MAX]);
+/* The guest's side alone: "web:22", "10.0.2.15:22". */
+const char *hostfwd_format_guest(const struct hostfwd_rule *rule, char text[HOSTFWD_TEXT_MAX]);
 
 struct hostfwd_table;
 int hostfwd_new(struct hostfwd_table **ret, unsigned rules_max);

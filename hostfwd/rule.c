@@ -438,3 +438,13 @@ const char *hostfwd_format(const struct hostfwd_rule *rule, char text[HOSTFWD_TE
 	snprintf(text, HOSTFWD_TEXT_MAX, "%s-%s:%u%s", host, guest, rule->guest_port, hold);
 	return text;
 }
+
+const char *hostfwd_format_guest(const struct hostfwd_rule *rule, char text[HOSTFWD_TEXT_MAX])
+{
+	char addr[ADDR_TEXT_MAX + 2];
+
+	addr_text(addr, !addr_is_unspecified(&rule->guest_addr), &rule->guest_addr);
+	snprintf(text, HOSTFWD_TEXT_MAX, "%s:%u", rule->guest[0] ? rule->guest : addr,
+		 rule->guest_port);
+	return text;
+}

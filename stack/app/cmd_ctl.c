@@ -87,7 +87,7 @@ static void print_forward(const json_t *forward)
 	       json_text(forward, "protocol", "?"));
 	print_safe(stdout, json_text(forward, "host", "?"));
 	fputs(" -> ", stdout);
-	print_safe(stdout, json_text(forward, "guest", json_text(forward, "rule", "?")));
+	print_safe(stdout, json_text(forward, "guest", json_text(forward, "target", "?")));
 	if (reason) {
 		fputs(" (waits: ", stdout);
 		print_safe(stdout, reason);

@@ -88,7 +88,7 @@ void show_forwards(FILE *out, const json_t *forwards, unsigned width)
 		table_add(&table, "%s", json_text(forward, "protocol", "-"));
 		table_add(&table, "%s", json_text(forward, "host", "-"));
 		table_add(&table, "%s",
-			  json_text(forward, "guest", json_text(forward, "rule", "-")));
+			  json_text(forward, "guest", json_text(forward, "target", "-")));
 		table_add(&table, "%s%s%s", json_text(forward, "state", "-"), reason ? ": " : "",
 			  reason ? reason : "");
 		table_add(&table, "%lld", (long long)json_count(forward, "connections"));
@@ -168,6 +168,8 @@ static void show_status(FILE *out, const json_t *s)
 		: json_yes(s, "host_loopback") ? ", leads to this host's own services too"
 					       : "");
 	fprintf(out, "%-10s %s\n", "socket", json_text(s, "socket", "none: guests came with --fd"));
+	if (json_text(s, "vhost_user", NULL))
+		fprintf(out, "%-10s %s\n", "vhost-user", json_text(s, "vhost_user", NULL));
 	fprintf(out, "%-10s %s\n", "control", json_text(s, "control", "-"));
 	fprintf(out, "%-10s %lld attached, %lld %s\n", "guests", (long long)json_count(s, "guests"),
 		(long long)json_count(s, "leases"),

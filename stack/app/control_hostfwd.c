@@ -7,16 +7,18 @@
 static json_t *rule_json(const struct forward *forward)
 {
 	struct forward_info info;
+	char target[HOSTFWD_TEXT_MAX];
 	bool ready;
 	json_t *json;
 
 	forward_info(forward, &info);
 	ready = info.state == FORWARD_READY;
 	json = json_pack(
-	    "{s:i, s:s, s:s, s:s, s:o, s:i, s:o, s:s, s:o}", "id", info.number, "rule", info.text,
-	    "protocol", info.rule.proto == HOSTFWD_UDP ? "udp" : "tcp", "host", info.listens_on,
-	    "host_port", info.rule.host_port ? json_integer(info.rule.host_port) : json_null(),
-	    "ports", (int)info.rule.ports_n, "guest",
+	    "{s:i, s:s, s:s, s:s, s:o, s:i, s:s, s:o, s:s, s:o}", "id", info.number, "rule",
+	    info.text, "protocol", info.rule.proto == HOSTFWD_UDP ? "udp" : "tcp", "host",
+	    info.listens_on, "host_port",
+	    info.rule.host_port ? json_integer(info.rule.host_port) : json_null(), "ports",
+	    (int)info.rule.ports_n, "target", hostfwd_format_guest(&info.rule, target), "guest",
 	    ready ? api_endpoint(&info.guest) : json_null(), "state", ready ? "ready" : "waiting",
 	    "reason", api_text_or_null(ready ? NULL : info.why));
 	if (json)

@@ -112,11 +112,12 @@ void api_get_status(struct api_call *call)
 	const struct options *o = net->options;
 	json_t *json;
 
-	json = json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:i, s:b, s:b, s:o, s:o}",
+	json = json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:i, s:b, s:b, s:o, s:o}",
 			 "version", LWNAT_VERSION, "name", o->name, "pid", (json_int_t)getpid(),
 			 "started_unix_s", (json_int_t)net->started_unix_s, "uptime_s",
 			 api_seconds(net->started_ms, uv_now(net->loop)), "socket",
-			 api_text_or_null(net->socket_path), "control",
+			 api_text_or_null(net->socket_path), "vhost_user",
+			 api_text_or_null(net->vhost_path), "control",
 			 api_text_or_null(net->control_path), "mac", api_mac(&net->mac), "mtu",
 			 (int)o->mtu, "restrict", (int)o->restrict_guests, "host_loopback",
 			 (int)!o->no_host_loopback, "ipv4", ipv4_status(o), "ipv6", ipv6_status(o));

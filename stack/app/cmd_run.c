@@ -21,7 +21,9 @@
 #define OWN_WORDS 10        /* of a network's command line, beside the user's */
 
 /* Options that 'run' gives by itself, or that would tie several networks to one thing. */
-static const char *const refused[] = {"netdev", "fd", "ready-fd", "socket", "version"};
+static const char *const refused[] = {"netdev",        "fd",         "ready-fd",
+				      "socket",        "vhost-user", "vhost-user-connect",
+				      "vhost-user-fd", "version"};
 
 /* Options that name one file, which several networks cannot share. */
 static const char *const single[] = {"control", "lease-file", "pcap"};

@@ -188,9 +188,13 @@ $(B)/tests/%: $(B)/obj/tests/%.o $(lib_support) $(libs)
 deps-build:
 	$(Q)tests/support/deps.sh --no-install build
 
-$(B)/bench/bridge: $(call objs_of,tests/bench/bridge.c tests/bench/segment.c) $(lib_pure)
+bench_tap := tests/bench/tap.c tests/bench/segment.c
+$(B)/bench/bridge: $(call objs_of,tests/bench/bridge.c $(bench_tap)) $(lib_pure)
+$(B)/bench/front: $(call objs_of,tests/bench/front.c tests/bench/ring.c tests/bench/vhost.c $(bench_tap)) $(lib_pure)
 $(B)/bench/load: $(call objs_of,tests/bench/load.c)
-$(B)/bench/bridge $(B)/bench/load:
+$(B)/bench/flood: $(call objs_of,tests/bench/flood.c)
+bench_bins := $(addprefix $(B)/bench/,bridge front load flood)
+$(bench_bins):
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(all_ldflags) -o $@ $^ $(LDLIBS)
 
@@ -241,7 +245,7 @@ run_tests = RESULTS=$(RESULTS) FUZZ_SECONDS=$(FUZZ_SECONDS) LWNAT=$(CURDIR)/$(if
 	tests/support/run-tests
 
 .PHONY: stage-build stage-unit stage-core stage-wire stage-fuzz stage-guest build-tests fuzz-bins bench-bins
-bench-bins: $(B)/bench/bridge $(B)/bench/load
+bench-bins: $(bench_bins)
 	@:
 build-tests: all $(foreach d,unit core wire,$(call tests_of,$(d))) $(if $(filter 1,$(SANITIZE)),$(fuzz_bins))
 fuzz-bins: $(fuzz_bins)

@@ -7,6 +7,7 @@
 import contextlib, ctypes, glob, json, os, resource, shlex, shutil, signal, subprocess, sys, tempfile, time
 
 SERVER, HOST, GUEST, GATEWAY = '10.99.0.1', '10.99.0.2', '10.0.2.15', '10.0.2.2'
+SERVER6, HOST6 = 'fd99::1', 'fd99::2'
 MAC = '52:54:00:12:34:56'
 INSIDE = 'LWNAT_BENCH_DIR'          # set in the isolated half of the program: its scratch directory
 PR_SET_PDEATHSIG = 1
@@ -174,10 +175,24 @@ class Meter:
 class Peer:
     """A NAT to be measured. In its command, {sock} and {mtu} are filled in."""
 
-    def __init__(self, name, variable, default, arguments, mtus):
+    def __init__(self, name, variable, default, arguments, mtus, ring=0, plain=False, rows=None):
         self.name, self.mtus, self.arguments = name, mtus, arguments
-        self.variable, self.is_optional = variable, not default
+        self.ring, self.plain = ring, plain             # of the vhost-user front-end; 0: a stream socket
+        self.rows = rows                                # it takes part in; None: all
+        self.variable, self.is_optional = variable, not default or ring
         self.program = shutil.which(os.environ.get(variable) or default)
+        if self.program and '--vhost-user' in arguments and not self.has_option('--vhost-user'):
+            self.program = None
+
+    def has_option(self, option):
+        p = subprocess.run([self.program, '--help'], capture_output=True, text=True, timeout=10)
+        return option in p.stdout + p.stderr
+
+    def bridge(self, binaries, sock, mtu):
+        """The command of its guest's network card."""
+        if not self.ring:
+            return f'{binaries}/bridge tap0 {mtu} {MAC} {sock}'
+        return f'{binaries}/front tap0 {mtu} {MAC} {sock} {self.ring}' + (' plain' if self.plain else '')
 
     def command(self, sock, mtu):
         return [self.program] + self.arguments.format(sock=sock, mtu=mtu).split()
@@ -193,14 +208,23 @@ class Peer:
 
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BOTH = (1500, 65520)
+VHOST_ROWS = ('up1', 'up1bbr', 'down1', 'up8', 'down8', 'rr', 'rrfree', 'crr1', 'crr64', 'udpup', 'udpdown')
+PASST_ARGS = f'-f -q -4 -a {GUEST} -n 24 -g {GATEWAY} -m {{mtu}} -s {{sock}}'
+LWNAT_STREAM, LWNAT_VHOST = '--mtu {mtu} --socket {sock}', '--mtu {mtu} --vhost-user {sock}'
 PEERS = [
-    Peer('lwnat', 'LWNAT', f'{ROOT}/lwnat', '--mtu {mtu} --socket {sock}', (1500, 65520)),
-    Peer('lwnat-b', 'LWNAT_B', '', '--mtu {mtu} --socket {sock}', (1500, 65520)),   # another build, to compare with
-    Peer('passt', 'PASST', 'passt', f'-f -q -4 -a {GUEST} -n 24 -g {GATEWAY} -m {{mtu}} -s {{sock}}', (1500, 65520)),
+    Peer('lwnat', 'LWNAT', f'{ROOT}/lwnat', LWNAT_STREAM, BOTH),
+    Peer('lwnat-b', 'LWNAT_B', '', LWNAT_STREAM, BOTH),      # another build, to compare with
+    Peer('passt', 'PASST', 'passt', PASST_ARGS, BOTH),
     # A QEMU without a guest: a hub joins libslirp and a stream socket that listens.
     Peer('libslirp', 'QEMU', 'qemu-system-x86_64', '-M none -nodefaults -display none -netdev user,id=u,ipv6=off '
          '-netdev stream,id=s,server=on,addr.type=unix,addr.path={sock} '
          '-netdev hubport,hubid=0,id=h0,netdev=u -netdev hubport,hubid=0,id=h1,netdev=s', (1500,)),
+    Peer('lwnat-vu', 'LWNAT', f'{ROOT}/lwnat', LWNAT_VHOST, BOTH, 256, rows=VHOST_ROWS),
+    Peer('lwnat-vu1024', 'LWNAT', f'{ROOT}/lwnat', LWNAT_VHOST, (1500,), 1024, rows=('up1', 'down1', 'down8', 'udpdown')),
+    Peer('lwnat-vu-plain', 'LWNAT', f'{ROOT}/lwnat', LWNAT_VHOST, BOTH, 256, plain=True, rows=()),
+    Peer('lwnat-b-vu', 'LWNAT_B', '', LWNAT_VHOST, BOTH, 256, rows=VHOST_ROWS),
+    Peer('passt-vu', 'PASST', 'passt', f'{PASST_ARGS} --vhost-user', BOTH, 256, rows=VHOST_ROWS),
 ]
 
 
@@ -209,7 +233,7 @@ class Bed:
         self.scratch = scratch
         self.bin = os.environ.get('BENCH_BIN', f'{ROOT}/build/bench')
         self.log = open(f'{scratch}/log', 'ab', buffering=0)
-        for program in ('bridge', 'load'):
+        for program in ('bridge', 'front', 'load', 'flood'):
             if not os.access(f'{self.bin}/{program}', os.X_OK):
                 raise BenchError(f'{self.bin}/{program} is not built: run "make bench"')
         self.host, self.server = self.namespace(), self.namespace()
@@ -217,8 +241,11 @@ class Bed:
                         f'ip addr add {HOST}/24 dev h0; ip link set h0 mtu 65520 up; ip route add default via {SERVER}')
         self.server.shell(f'ip addr add {SERVER}/24 dev s0; ip link set s0 mtu 65520 up; '
                           f'ip route add default via {HOST}')
+        self.host.shell(f'ip addr add {HOST6}/64 dev h0 nodad; ip -6 route add default via {SERVER6}')
+        self.server.shell(f'ip addr add {SERVER6}/64 dev s0 nodad')
         self.iperf = self.start_iperf()
         self.echo = self.server.start(f'{self.bin}/load serve {SERVER}')
+        self.flood = self.server.start(f'{self.bin}/flood serve {SERVER}')
         for _ in range(50):                             # until both listen
             if self.server.shell('ss -Hltn').count(SERVER) > 1 and 'error' not in self.load(self.host, 'rr 50', 5):
                 return
@@ -243,6 +270,9 @@ class Bed:
         name, *args = command.split()
         return ns.json([f'{self.bin}/load', name, SERVER] + args, timeout_s)
 
+    def datagrams(self, ns, down, rate, ms):
+        return ns.json(f'{self.bin}/flood {"down" if down else "up"} {SERVER} {rate} {ms}', ms / 1000 + 15)
+
     def bulk(self, ns, seconds, streams, down, cc):
         """iperf3's summary, or {'error': ...}."""
         out = ns.json(f'iperf3 -c {SERVER} -J -t {seconds} -P {streams} -C {cc}' + (' -R' if down else ''), seconds + 15)
@@ -263,6 +293,7 @@ class Cell:
         self.bed, self.peer, self.mtu = bed, peer, mtu
         self.sock = f'{bed.scratch}/{peer.name}.sock'
         self.nat = self.bridge = None
+        self.front = None                               # what the vhost-user front-end saw, after the end
         self.guest = bed.namespace()
         self.log_at = os.path.getsize(f'{bed.scratch}/log')
 
@@ -275,7 +306,7 @@ class Cell:
             os.unlink(old)
         try:
             self.nat = bed.host.start(self.peer.command(self.sock, self.mtu))
-            self.bridge = self.guest.start(f'{bed.bin}/bridge tap0 {self.mtu} {MAC} {self.sock}')
+            self.bridge = self.guest.start(self.peer.bridge(bed.bin, self.sock, self.mtu), stdout=subprocess.PIPE)
             self.wait_for_tap()
             # A short queue would lose the guest's frames before they reach the NAT.
             self.guest.shell(f'ip addr add {GUEST}/24 dev tap0; ip link set tap0 txqueuelen 10000 up; '
@@ -306,9 +337,21 @@ class Cell:
             time.sleep(0.1)
         raise BenchError(f'no TCP through {self.peer.name}, exit status {self.nat.poll()}: {r["error"]}; {self.said()}')
 
+    def has_v6(self):
+        """Waits until the guest has an IPv6 address of the NAT's."""
+        for _ in range(50):
+            if 'inet6' in self.guest.shell('ip -o -6 addr show dev tap0 dynamic -tentative'):
+                return True
+            time.sleep(0.1)
+        return False
+
     def __exit__(self, *_):
-        end(self.nat)
         end(self.bridge)
+        end(self.nat)
+        if self.bridge:
+            text = self.bridge.stdout.read()
+            self.bridge.stdout.close()
+            self.front = json.loads(text) if text else None
         end(self.guest.holder)
 
     def meter(self):

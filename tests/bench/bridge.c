@@ -8,20 +8,15 @@
  * guest costs little and the NAT is what is measured. What crosses the socket is always what a
  * guest without offloads sends: whole frames of the MTU, with right checksums. */
 #include "tests/bench/segment.h"
+#include "tests/bench/tap.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if_tun.h>
-#include <net/if.h>
-#include <net/if_arp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum {
@@ -29,9 +24,6 @@ enum {
 	OUT_LEN = 512 * 1024,
 	IN_LEN = 1024 * 1024,
 	TAP_READS = 256, /* in one turn */
-	TSO_MTU_BELOW = 32768,
-	CONNECT_TRIES = 1000,
-	CONNECT_WAIT_US = 10 * 1000,
 };
 
 struct bridge {
@@ -44,12 +36,6 @@ struct bridge {
 	uint8_t in[IN_LEN + PREFIX_LEN + SEGMENT_FRAME_MAX];
 	size_t in_len;
 };
-
-static void die(const char *what)
-{
-	fprintf(stderr, "bridge: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
 
 /* ---- guest to NAT ---- */
 
@@ -91,7 +77,7 @@ static void out_flush(struct bridge *b)
 /* False when the TAP has nothing more. */
 static bool tap_read(struct bridge *b)
 {
-	struct virtio_net_hdr hdr;
+	struct virtio_net_hdr_v1 hdr;
 	uint8_t *room = out_room(b), *frame = b->has_tso ? b->cutter.frame : room;
 	struct iovec iov[] = {{&hdr, sizeof(hdr)}, {frame, SEGMENT_FRAME_MAX}};
 	ssize_t n = readv(b->tap, iov, 2);
@@ -128,30 +114,24 @@ static void guest_to_nat(struct bridge *b)
 
 /* ---- NAT to guest ---- */
 
-static void tap_write(struct bridge *b, const struct iovec *iov, int n)
-{
-	/* A TAP that is not up yet, or a frame it does not like: lost, as on any wire. */
-	if (n && writev(b->tap, iov, n) < 0 && errno != EIO && errno != EINVAL && errno != EAGAIN &&
-	    errno != ENOBUFS)
-		die("TAP");
-}
-
-static void tap_write_merged(struct bridge *b)
+static void write_merged(struct bridge *b)
 {
 	int n = merger_take_out(&b->merger);
 
-	tap_write(b, b->merger.iov, n);
+	if (n)
+		tap_write(b->tap, b->merger.iov, n);
 }
 
 static void deliver(struct bridge *b, uint8_t *frame, size_t len)
 {
+	struct virtio_net_hdr_v1 plain = {.gso_type = VIRTIO_NET_HDR_GSO_NONE};
+
 	if (!b->has_tso) {
-		struct virtio_net_hdr plain = {.gso_type = VIRTIO_NET_HDR_GSO_NONE};
 		struct iovec iov[] = {{&plain, sizeof(plain)}, {frame, len}};
-		tap_write(b, iov, 2);
-	} else if (!merger_add(&b->merger, frame, len)) {
-		tap_write_merged(b);
-		merger_add(&b->merger, frame, len);
+		tap_write(b->tap, iov, 2);
+	} else if (!merger_add(&b->merger, frame, len, &plain)) {
+		write_merged(b);
+		merger_add(&b->merger, frame, len, &plain);
 	}
 }
 
@@ -180,7 +160,7 @@ static void nat_to_guest(struct bridge *b)
 		deliver(b, b->in + at + PREFIX_LEN, len);
 		at += PREFIX_LEN + len;
 	}
-	tap_write_merged(b);
+	write_merged(b);
 	memmove(b->in, b->in + at, b->in_len - at);
 	b->in_len -= at;
 }
@@ -205,72 +185,21 @@ static void run(struct bridge *b)
 	}
 }
 
-/* ---- set-up ---- */
-
-static void parse_mac(const char *text, uint8_t *ret_mac)
-{
-	unsigned b[6];
-
-	if (sscanf(text, "%x:%x:%x:%x:%x:%x", b, b + 1, b + 2, b + 3, b + 4, b + 5) != 6) {
-		errno = EINVAL;
-		die(text);
-	}
-	for (int i = 0; i < 6; i++)
-		ret_mac[i] = (uint8_t)b[i];
-}
-
-static int tap_open(const char *name, int mtu, const char *mac)
-{
-	unsigned offload = TUN_F_CSUM | (mtu < TSO_MTU_BELOW ? TUN_F_TSO4 | TUN_F_TSO6 : 0);
-	int tap = open("/dev/net/tun", O_RDWR | O_NONBLOCK), sock = socket(AF_INET, SOCK_DGRAM, 0);
-	struct ifreq req = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
-
-	if (tap < 0)
-		die("/dev/net/tun");
-	strncpy(req.ifr_name, name, IFNAMSIZ - 1);
-	if (ioctl(tap, TUNSETIFF, &req) < 0 || ioctl(tap, TUNSETOFFLOAD, offload) < 0)
-		die("TAP device");
-	req.ifr_hwaddr.sa_family = ARPHRD_ETHER;
-	parse_mac(mac, (uint8_t *)req.ifr_hwaddr.sa_data);
-	if (ioctl(sock, SIOCSIFHWADDR, &req) < 0)
-		die("MAC address");
-	req.ifr_mtu = mtu;
-	if (ioctl(sock, SIOCSIFMTU, &req) < 0)
-		die("MTU");
-	close(sock);
-	return tap;
-}
-
-/* The NAT may be about to start. */
-static int sock_connect(const char *path)
-{
-	struct sockaddr_un name = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-
-	strncpy(name.sun_path, path, sizeof(name.sun_path) - 1);
-	for (int i = 0; connect(fd, (const struct sockaddr *)&name, sizeof(name)) < 0; i++) {
-		if (i == CONNECT_TRIES)
-			die(path);
-		usleep(CONNECT_WAIT_US);
-	}
-	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
-		die(path);
-	return fd;
-}
-
 int main(int argc, char **argv)
 {
 	struct bridge *b = calloc(1, sizeof(*b));
-	int mtu;
 
 	if (argc != 5 || !b) {
 		fputs("usage: bridge TAP MTU MAC SOCKET\n", stderr);
 		return 2;
 	}
-	mtu = atoi(argv[2]);
+	struct tap_config tap = {.name = argv[1], .mac = argv[3], .mtu = atoi(argv[2])};
+
 	signal(SIGPIPE, SIG_IGN);
-	b->has_tso = mtu < TSO_MTU_BELOW;
+	tap.has_tso = b->has_tso = tap.mtu < TAP_TSO_MTU_BELOW;
 	b->sock = sock_connect(argv[4]);
-	b->tap = tap_open(argv[1], mtu, argv[3]);
+	if (fcntl(b->sock, F_SETFL, O_NONBLOCK) < 0)
+		die(argv[4]);
+	b->tap = tap_open(&tap);
 	run(b);
 }

@@ -11,12 +11,14 @@ enum {
 	V4_LEN = 20,
 	V6_LEN = 40,
 	PROTO_TCP = 6,
+	PROTO_UDP = 17,
 	TCP_LEN = 20,
 	TCP_SEQ_AT = 4,
 	TCP_ACK_AT = 8,
 	TCP_FLAGS_AT = 13,
 	TCP_WINDOW_AT = 14,
 	TCP_CHECKSUM_AT = 16,
+	UDP_CHECKSUM_AT = 6,
 	TCP_FIN = 0x01,
 	TCP_PSH = 0x08,
 	TCP_ACK = 0x10,
@@ -49,7 +51,7 @@ static void put32(uint8_t *p, uint32_t value)
 static bool parse(uint8_t *frame, size_t len, struct segment *ret_seg)
 {
 	const uint8_t *ip = frame + ETH_LEN;
-	struct segment seg = {.frame = frame};
+	struct segment seg = {.frame = frame, .proto = PROTO_TCP};
 	size_t end;
 
 	if (len < ETH_LEN + V4_LEN + TCP_LEN)
@@ -86,7 +88,7 @@ static checksum_sum pseudo_sum(const struct segment *seg)
 	const uint8_t *ip = seg->frame + ETH_LEN;
 	checksum_sum sum = seg->is_v6 ? checksum_add(0, ip + 8, 32) : checksum_add(0, ip + 12, 8);
 
-	return sum + PROTO_TCP + tcp_len(seg);
+	return sum + seg->proto + tcp_len(seg);
 }
 
 static bool checksum_is_right(const struct segment *seg)
@@ -109,7 +111,7 @@ static void fix_ip(const struct segment *seg)
 	put16(ip + 10, checksum_finish(checksum_add(0, ip, V4_LEN)));
 }
 
-void segment_complete_checksum(uint8_t *frame, size_t len, const struct virtio_net_hdr *hdr)
+void segment_complete_checksum(uint8_t *frame, size_t len, const struct virtio_net_hdr_v1 *hdr)
 {
 	size_t start = hdr->csum_start, field = start + hdr->csum_offset;
 	uint16_t sum;
@@ -121,7 +123,54 @@ void segment_complete_checksum(uint8_t *frame, size_t len, const struct virtio_n
 	put16(frame + field, sum ? sum : 0xffff);
 }
 
-bool cutter_start(struct cutter *cutter, size_t len, const struct virtio_net_hdr *hdr)
+static bool transport_parse(uint8_t *frame, size_t len, struct segment *ret_seg,
+			    size_t *ret_checksum_at)
+{
+	const uint8_t *ip = frame + ETH_LEN;
+	struct segment seg = {.frame = frame};
+	uint8_t proto;
+	size_t end;
+
+	if (len < ETH_LEN + V4_LEN)
+		return false;
+	if (get16(frame + 12) == ETHERTYPE_V4 && !(get16(ip + 6) & 0x3fff)) {
+		seg.payload_at = ETH_LEN + (size_t)(ip[0] & 15) * 4;
+		end = ETH_LEN + (size_t)get16(ip + 2);
+		proto = ip[9];
+	} else if (get16(frame + 12) == ETHERTYPE_V6 && len >= ETH_LEN + V6_LEN) {
+		seg.is_v6 = true;
+		seg.payload_at = ETH_LEN + V6_LEN;
+		end = seg.payload_at + get16(ip + 4);
+		proto = ip[6];
+	} else {
+		return false;
+	}
+	if (proto != PROTO_TCP && proto != PROTO_UDP)
+		return false;
+	seg.proto = proto;
+	seg.tcp_at = seg.payload_at;
+	seg.payload_len = end - seg.payload_at;
+	*ret_checksum_at = seg.tcp_at + (proto == PROTO_TCP ? TCP_CHECKSUM_AT : UDP_CHECKSUM_AT);
+	*ret_seg = seg;
+	return end <= len && *ret_checksum_at + 2 <= end;
+}
+
+void segment_trust_checksum(uint8_t *frame, size_t len, struct virtio_net_hdr_v1 *hdr)
+{
+	struct segment seg;
+	size_t checksum_at;
+
+	if (!(hdr->flags & VIRTIO_NET_HDR_F_DATA_VALID) ||
+	    hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM ||
+	    !transport_parse(frame, len, &seg, &checksum_at))
+		return;
+	put16(frame + checksum_at, (uint16_t)~checksum_finish(pseudo_sum(&seg)));
+	hdr->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	hdr->csum_start = (uint16_t)seg.tcp_at;
+	hdr->csum_offset = (uint16_t)(checksum_at - seg.tcp_at);
+}
+
+bool cutter_start(struct cutter *cutter, size_t len, const struct virtio_net_hdr_v1 *hdr)
 {
 	if (hdr->gso_type == VIRTIO_NET_HDR_GSO_NONE || hdr->gso_size == 0 ||
 	    !parse(cutter->frame, len, &cutter->seg))
@@ -185,18 +234,22 @@ static bool goes_with(const struct merger *merger, const struct segment *seg)
 	       same_bytes(head, seg, tcp_at + TCP_LEN, head->payload_at - tcp_at - TCP_LEN);
 }
 
-bool merger_add(struct merger *merger, uint8_t *frame, size_t len)
+bool merger_add(struct merger *merger, uint8_t *frame, size_t len,
+		const struct virtio_net_hdr_v1 *hdr)
 {
 	struct segment seg = {.frame = frame};
+	bool is_marked = hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	bool is_data = parse(frame, len, &seg) && seg.payload_len &&
 		       (frame[seg.tcp_at + TCP_FLAGS_AT] | TCP_PSH) == (TCP_ACK | TCP_PSH) &&
-		       seg.payload_at + seg.payload_len == len && checksum_is_right(&seg);
+		       seg.payload_at + seg.payload_len == len &&
+		       (is_marked || checksum_is_right(&seg));
 
 	if (merger->n && (!is_data || !merger->piece_len || !goes_with(merger, &seg)))
 		return false;
 	if (!merger->n) {
 		merger->iov[1] = (struct iovec){frame, len};
 		merger->head = seg;
+		merger->hdr = *hdr;
 		merger->piece_len = is_data ? seg.payload_len : 0;
 		merger->next_seq = 0;
 	} else {
@@ -217,14 +270,15 @@ int merger_take_out(struct merger *merger)
 	const struct segment *head = &merger->head;
 	int iov_n = merger->n ? 1 + merger->n : 0;
 
-	/* A lone frame keeps its checksum, for the kernel to verify. */
-	merger->hdr = (struct virtio_net_hdr){.gso_type = VIRTIO_NET_HDR_GSO_NONE};
+	/* A lone frame keeps the header it came with: a mark, or a checksum for the kernel to
+	 * verify.
+	 */
 	merger->iov[0] = (struct iovec){&merger->hdr, sizeof(merger->hdr)};
 	if (merger->n > 1) {
 		fix_ip(head);
 		put16(head->frame + head->tcp_at + TCP_CHECKSUM_AT,
 		      (uint16_t)~checksum_finish(pseudo_sum(head)));
-		merger->hdr = (struct virtio_net_hdr){
+		merger->hdr = (struct virtio_net_hdr_v1){
 		    .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
 		    .gso_type = head->is_v6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4,
 		    .hdr_len = (uint16_t)head->payload_at,

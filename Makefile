@@ -247,7 +247,7 @@ run_tests = RESULTS=$(RESULTS) FUZZ_SECONDS=$(FUZZ_SECONDS) LWNAT=$(CURDIR)/$(if
 .PHONY: stage-build stage-unit stage-core stage-wire stage-fuzz stage-guest build-tests fuzz-bins bench-bins
 bench-bins: $(bench_bins)
 	@:
-build-tests: all $(foreach d,unit core wire,$(call tests_of,$(d))) $(if $(filter 1,$(SANITIZE)),$(fuzz_bins))
+build-tests: all $(foreach d,unit core wire,$(call tests_of,$(d))) $(if $(filter 1,$(SANITIZE)),$(fuzz_bins),$(bench_bins))
 fuzz-bins: $(fuzz_bins)
 
 # A tree that does not build is a failed test.

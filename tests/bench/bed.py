@@ -229,7 +229,7 @@ PEERS = [
 
 
 class Bed:
-    def __init__(self, scratch):
+    def __init__(self, scratch, with_iperf=True):
         self.scratch = scratch
         self.bin = os.environ.get('BENCH_BIN', f'{ROOT}/build/bench')
         self.log = open(f'{scratch}/log', 'ab', buffering=0)
@@ -243,11 +243,11 @@ class Bed:
                           f'ip route add default via {HOST}')
         self.host.shell(f'ip addr add {HOST6}/64 dev h0 nodad; ip -6 route add default via {SERVER6}')
         self.server.shell(f'ip addr add {SERVER6}/64 dev s0 nodad')
-        self.iperf = self.start_iperf()
+        self.iperf = self.start_iperf() if with_iperf else None
         self.echo = self.server.start(f'{self.bin}/load serve {SERVER}')
         self.flood = self.server.start(f'{self.bin}/flood serve {SERVER}')
         for _ in range(50):                             # until both listen
-            if self.server.shell('ss -Hltn').count(SERVER) > 1 and 'error' not in self.load(self.host, 'rr 50', 5):
+            if self.server.shell('ss -Hltn').count(SERVER) > with_iperf and 'error' not in self.load(self.host, 'rr 50', 5):
                 return
             time.sleep(0.1)
         raise BenchError(f'iperf3 or {self.bin}/load does not serve: {self.log_tail(0)}')

@@ -417,5 +417,6 @@ int main(int argc, char **argv)
 	rings_start(f, (unsigned)rx_size);
 	run(f);
 	report(f);
+	free(f);
 	return 0;
 }

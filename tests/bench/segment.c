@@ -123,6 +123,7 @@ void segment_complete_checksum(uint8_t *frame, size_t len, const struct virtio_n
 	put16(frame + field, sum ? sum : 0xffff);
 }
 
+/* 'len' bytes of the frame are at hand, its headers at least. */
 static bool transport_parse(uint8_t *frame, size_t len, struct segment *ret_seg,
 			    size_t *ret_checksum_at)
 {
@@ -152,7 +153,7 @@ static bool transport_parse(uint8_t *frame, size_t len, struct segment *ret_seg,
 	seg.payload_len = end - seg.payload_at;
 	*ret_checksum_at = seg.tcp_at + (proto == PROTO_TCP ? TCP_CHECKSUM_AT : UDP_CHECKSUM_AT);
 	*ret_seg = seg;
-	return end <= len && *ret_checksum_at + 2 <= end;
+	return *ret_checksum_at + 2 <= end && *ret_checksum_at + 2 <= len;
 }
 
 void segment_trust_checksum(uint8_t *frame, size_t len, struct virtio_net_hdr_v1 *hdr)

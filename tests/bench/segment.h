@@ -45,7 +45,8 @@ struct merger {
 /* Fills in a checksum that the kernel left to the card. */
 void segment_complete_checksum(uint8_t *frame, size_t len, const struct virtio_net_hdr_v1 *hdr);
 /* Turns "the checksum is right" (DATA_VALID), which need not be so and which a TAP does not look
- * at, into "the checksum is yet to be filled in", which its kernel takes for as good. */
+ * at, into "the checksum is yet to be filled in", which its kernel takes for as good. 'len' bytes
+ * of the frame are at hand, its headers among them. */
 void segment_trust_checksum(uint8_t *frame, size_t len, struct virtio_net_hdr_v1 *hdr);
 
 /* Begins to cut the frame of 'len' bytes in cutter->frame; false when it is not one to be cut. */

@@ -166,7 +166,10 @@ class Meter:
     def stop(self):
         now = self._read()
         d = {k: now[k] - self.before[k] for k in now}
-        d['foreign_cpus'] = max(0, d.pop('all') - d.pop('own')) / d['wall_s']
+        used, own = d.pop('all') / d['wall_s'], d.pop('own') / d['wall_s']
+        d['foreign_cpus'] = max(0, used - own)
+        d['idle_cpus'] = max(0, os.cpu_count() - used)
+        d['ends_cpus'] = max(0, own - (d['nat_cpu_s'] + d['bridge_cpu_s']) / d['wall_s'])   # the guest's and the server's programs
         return d
 
 
@@ -231,6 +234,9 @@ PEERS = [
 class Bed:
     def __init__(self, scratch, with_iperf=True):
         self.scratch = scratch
+        # Another lwnat of this user's may have the control socket of the default name.
+        os.environ['XDG_RUNTIME_DIR'] = f'{scratch}/run'
+        os.makedirs(f'{scratch}/run', 0o700)
         self.bin = os.environ.get('BENCH_BIN', f'{ROOT}/build/bench')
         self.log = open(f'{scratch}/log', 'ab', buffering=0)
         for program in ('bridge', 'front', 'load', 'flood'):

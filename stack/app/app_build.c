@@ -55,7 +55,8 @@ static unsigned listeners_n(const struct options_forwards *forwards)
 
 static uint64_t fds_for_flows(const struct options *o)
 {
-	uint64_t fds = raise_nofile(), own = OWN_FDS + PORTS_MAX + listeners_n(&o->hostfwd) + boot_fds_max(o);
+	uint64_t fds = raise_nofile(),
+		 own = OWN_FDS + PORTS_MAX + listeners_n(&o->hostfwd) + boot_fds_max(o);
 
 	/* With a limit this low the parts share what there is: new flows are refused by the
 	 * kernel then, before they are by us. */

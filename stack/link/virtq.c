@@ -45,9 +45,9 @@ static uint16_t load16(const uint8_t *p)
 	return le16toh(__atomic_load_n((const uint16_t *)(const void *)p, __ATOMIC_ACQUIRE));
 }
 
-static void store16(uint8_t *p, uint16_t v)
+static void store16(void *p, uint16_t v)
 {
-	__atomic_store_n((uint16_t *)(void *)p, htole16(v), __ATOMIC_RELEASE);
+	__atomic_store_n((uint16_t *)p, htole16(v), __ATOMIC_RELEASE);
 }
 
 static void log_used(struct virtq *q, size_t at, size_t len)

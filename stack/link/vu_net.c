@@ -273,6 +273,7 @@ static enum put fill(struct vu_net *net, struct vu_ring *ring, struct cursor *fr
 		if (left && (!merged || n == MERGED_MAX))
 			return PUT_TOO_LARGE;
 	}
+	assert(header); /* the virtio header is never empty */
 	if (merged || vnet_len == VIRTIO_NET_HDR_LEN_MAX) {
 		header[10] = (uint8_t)n;
 		header[11] = (uint8_t)(n >> 8);

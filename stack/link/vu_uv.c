@@ -127,7 +127,7 @@ int vu_uv_connect(struct vu_uv *v, const char *path)
 
 int vu_uv_adopt(struct vu_uv *v, int fd)
 {
-	struct sockaddr_un peer;
+	struct sockaddr_un peer = {0};
 	socklen_t type_len = sizeof(int), peer_len = sizeof(peer);
 	struct vu_port *port;
 	int type;

@@ -9,7 +9,7 @@
 
 #define PIECES_MAX 16      /* a frame's payload in more pieces than this is copied together */
 #define HEADERS_MAX 128    /* Ethernet 14, IP 40, TCP 60 */
-#define TSO_LEN_MAX 64000u /* payload of a segment that the guest's driver takes whole */
+#define TSO_LEN_MAX 65400u /* payload that fits one IP packet with any TCP header */
 #define TCP_HEADER_AT(v6) (FRAME_HDR_LEN + ((v6) ? 40u : 20u))
 
 /* A segment being cut: its headers as the first frame has them, and how far we are. */
@@ -249,14 +249,13 @@ static bool begin_cut(struct nat *nat, struct cut *cut, struct pbuf *packet, boo
 	return !out.bad;
 }
 
-/* Whole segments of the guest's, as many as it takes at once. */
+/* The most that the guest takes in one frame: all that lwIP sends at once, whether it is whole
+ * segments of the guest's or not, for the last may be short. */
 static uint32_t unfinished_len_max(const struct nat *nat, const struct cut *cut, uint32_t mss)
 {
 	unsigned takes = nat->output.guest->port->takes;
 
-	return takes & (cut->v6 ? PORT_TSO6 : PORT_TSO4) && mss && mss < TSO_LEN_MAX
-		   ? TSO_LEN_MAX / mss * mss
-		   : mss;
+	return takes & (cut->v6 ? PORT_TSO6 : PORT_TSO4) && mss ? TSO_LEN_MAX : mss;
 }
 
 static void send_tcp(struct nat *nat, struct pbuf *packet, bool v6)

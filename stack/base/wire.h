@@ -143,6 +143,19 @@ static inline void wire_put_zero(struct wire_out *out, size_t len)
 		memset(p, 0, len);
 }
 
+/* The same without a cursor, for headers that are rewritten in place: the caller knows the room. */
+static inline void wire_set_u16(uint8_t *at, uint16_t v)
+{
+	at[0] = (uint8_t)(v >> 8);
+	at[1] = (uint8_t)v;
+}
+
+static inline void wire_set_u32(uint8_t *at, uint32_t v)
+{
+	wire_set_u16(at, (uint16_t)(v >> 16));
+	wire_set_u16(at + 2, (uint16_t)v);
+}
+
 /* Overwrites two bytes already written at 'offset' from the start: for lengths and checksums known
  * late. */
 static inline void wire_patch_u16(struct wire_out *out, size_t offset, uint16_t v)

@@ -54,12 +54,6 @@ struct work {
 	size_t left; /* bytes of it */
 };
 
-static void patch_u16(uint8_t *at, uint16_t v)
-{
-	struct wire_out out = wire_out(at, 2);
-	wire_put_u16(&out, v);
-}
-
 static uint16_t get_u16(const uint8_t *at)
 {
 	struct wire_in in = wire_in(at, 2);
@@ -130,7 +124,7 @@ static bool fill_checksum(const struct frame *frame, offload_emit *emit, void *c
 	memcpy(all + 1, iov + 1, n * sizeof(iov[0]));
 	uint16_t sum = checksum_finish(checksum_add_iov(0, all, n + 1));
 	/* UDP has no checksum 0 (RFC 768); no harm in TCP's, where it means the same. */
-	patch_u16(w.headers + at, sum ? sum : 0xffff);
+	wire_set_u16(w.headers + at, sum ? sum : 0xffff);
 	emit_work(&w, iov, n, payload_len, emit, ctx);
 	return true;
 }
@@ -177,18 +171,18 @@ static void finish_headers(struct work *w, size_t len, const struct iovec *iov, 
 	size_t l4_len = w->headers_len - w->l4_at + len;
 
 	if (w->v6) {
-		patch_u16(ip + 4, (uint16_t)(w->headers_len - IP_AT - 40 + len));
+		wire_set_u16(ip + 4, (uint16_t)(w->headers_len - IP_AT - 40 + len));
 	} else {
-		patch_u16(ip + 2, (uint16_t)(w->headers_len - IP_AT + len));
-		patch_u16(ip + 10, 0);
-		patch_u16(ip + 10, checksum_finish(checksum_add(0, ip, w->l4_at - IP_AT)));
+		wire_set_u16(ip + 2, (uint16_t)(w->headers_len - IP_AT + len));
+		wire_set_u16(ip + 10, 0);
+		wire_set_u16(ip + 10, checksum_finish(checksum_add(0, ip, w->l4_at - IP_AT)));
 	}
 	if (w->udp)
-		patch_u16(l4 + 4, (uint16_t)l4_len);
-	patch_u16(l4 + w->csum_at, 0);
+		wire_set_u16(l4 + 4, (uint16_t)l4_len);
+	wire_set_u16(l4 + w->csum_at, 0);
 	checksum_sum sum = checksum_add(pseudo(w, (uint32_t)l4_len), l4, w->headers_len - w->l4_at);
 	uint16_t folded = checksum_finish(checksum_add_iov(sum, iov, n));
-	patch_u16(l4 + w->csum_at, folded || !w->udp ? folded : 0xffff);
+	wire_set_u16(l4 + w->csum_at, folded || !w->udp ? folded : 0xffff);
 }
 
 static void next_headers(struct work *w, size_t len)
@@ -196,13 +190,12 @@ static void next_headers(struct work *w, size_t len)
 	uint8_t *ip = w->headers + IP_AT, *l4 = w->headers + w->l4_at;
 
 	if (!w->v6)
-		patch_u16(ip + 4, (uint16_t)(get_u16(ip + 4) + 1));
+		wire_set_u16(ip + 4, (uint16_t)(get_u16(ip + 4) + 1));
 	if (w->udp)
 		return;
 	struct wire_in in = wire_in(l4 + 4, 4);
 	uint32_t seq = wire_get_u32(&in) + (uint32_t)len;
-	struct wire_out out = wire_out(l4 + 4, 4);
-	wire_put_u32(&out, seq);
+	wire_set_u32(l4 + 4, seq);
 	l4[TCP_FLAGS_AT] &= (uint8_t)~TCP_CWR; /* RFC 3168 section 6.1.2: of the first only */
 }
 

@@ -33,18 +33,6 @@ static void put_ethernet(struct wire_out *out, const struct nat *nat, uint16_t e
 	wire_put_u16(out, ethertype);
 }
 
-static void patch_u16(uint8_t *at, uint16_t v)
-{
-	struct wire_out out = wire_out(at, 2);
-	wire_put_u16(&out, v);
-}
-
-static void patch_u32(uint8_t *at, uint32_t v)
-{
-	struct wire_out out = wire_out(at, 4);
-	wire_put_u32(&out, v);
-}
-
 /* The next 'len' bytes of payload as pieces; how many pieces, or 0 when they are more than
  * PIECES_MAX. */
 static unsigned take_pieces(struct cut *cut, uint32_t len, struct iovec *pieces)
@@ -102,25 +90,25 @@ static void finish_headers(struct nat *nat, struct cut *cut, uint32_t len,
 	checksum_sum sum;
 
 	if (cut->v6) {
-		patch_u16(ip + 4, (uint16_t)tcp_len);
+		wire_set_u16(ip + 4, (uint16_t)tcp_len);
 	} else {
-		patch_u16(ip + 2, (uint16_t)(20 + tcp_len));
-		patch_u16(ip + 4, nat->ip_id++);
-		patch_u16(ip + 6, 0x4000); /* don't fragment */
-		patch_u16(ip + 10, 0);
-		patch_u16(ip + 10, checksum_finish(checksum_add(0, ip, 20)));
+		wire_set_u16(ip + 2, (uint16_t)(20 + tcp_len));
+		wire_set_u16(ip + 4, nat->ip_id++);
+		wire_set_u16(ip + 6, 0x4000); /* don't fragment */
+		wire_set_u16(ip + 10, 0);
+		wire_set_u16(ip + 10, checksum_finish(checksum_add(0, ip, 20)));
 	}
-	patch_u32(tcp + 4, cut->seq);
+	wire_set_u32(tcp + 4, cut->seq);
 	/* FIN and PSH belong to the last byte (RFC 9293 section 3.8.2). */
 	tcp[13] = cut->left ? cut->flags & (uint8_t) ~(TCP_FLAG_FIN | TCP_FLAG_PSH) : cut->flags;
-	patch_u16(tcp + 16, 0);
+	wire_set_u16(tcp + 16, 0);
 	sum = checksum_add_pseudo(0, &cut->src, &cut->dst, IPPROTO_NUMBER_TCP, tcp_len);
 	if (unfinished) {
-		patch_u16(tcp + 16, (uint16_t)~checksum_finish(sum));
+		wire_set_u16(tcp + 16, (uint16_t)~checksum_finish(sum));
 		return;
 	}
 	sum = checksum_add(sum, tcp, cut->headers_len - TCP_HEADER_AT(cut->v6));
-	patch_u16(tcp + 16, checksum_finish(checksum_add_iov(sum, pieces, n)));
+	wire_set_u16(tcp + 16, checksum_finish(checksum_add_iov(sum, pieces, n)));
 }
 
 /* The next 'len' bytes of payload as pieces behind iov[0], where the headers go. How many in all.

@@ -16,11 +16,11 @@
 #include <sys/un.h>
 
 /* NAME.SUFFIX in the runtime directory. 0, or a negative errno and one line in 'error'. */
-static int runtime_path(const struct network *net, const char *suffix, char path[OPTIONS_PATH_MAX],
-			char error[RUNTIME_ERROR_MAX])
+int app_runtime_path(const struct network *net, const char *suffix, char path[OPTIONS_PATH_MAX],
+		     char error[RUNTIME_ERROR_MAX])
 {
 	struct runtime_place place = {.xdg = getenv("XDG_RUNTIME_DIR"), .tmp = "/tmp"};
-	char file[sizeof(net->options->name) + sizeof(".sock")];
+	char file[sizeof(net->options->name) + sizeof(".vhost")];
 
 	snprintf(file, sizeof(file), "%s.%s", net->options->name, suffix);
 	return runtime_socket_path(&place, file, path, OPTIONS_PATH_MAX, error);
@@ -64,7 +64,7 @@ static int find_socket_path(struct network *net)
 	}
 	if (net->options->fd.n > 0)
 		return 0;
-	result = runtime_path(net, "sock", net->socket_path, error);
+	result = app_runtime_path(net, "sock", net->socket_path, error);
 	if (result < 0)
 		log_err("%s", error);
 	return result;
@@ -92,7 +92,7 @@ static int listen_for_control(struct network *net, char error[RUNTIME_ERROR_MAX]
 	if (net->options->control[0])
 		memcpy(path, net->options->control, sizeof(path));
 	else
-		result = runtime_path(net, "ctl", path, error);
+		result = app_runtime_path(net, "ctl", path, error);
 	if (result < 0)
 		return result;
 	result = control_new(&net->control, net);

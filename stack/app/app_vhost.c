@@ -4,16 +4,13 @@
 #include "stack/link/vu_uv.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Beside the stream socket, unless the ways in were chosen by hand. */
 static int find_path(struct network *net)
 {
 	const struct options *o = net->options;
-	struct runtime_place place = {.xdg = getenv("XDG_RUNTIME_DIR"), .tmp = "/tmp"};
-	char file[sizeof(o->name) + sizeof(".vhost")], error[RUNTIME_ERROR_MAX];
+	char error[RUNTIME_ERROR_MAX];
 
 	if (o->vhost_user[0]) {
 		memcpy(net->vhost_path, o->vhost_user, sizeof(net->vhost_path));
@@ -21,9 +18,7 @@ static int find_path(struct network *net)
 	}
 	if (o->socket[0] || o->fd.n || o->vhost_user_fd.n || o->vhost_user_connect[0])
 		return 0;
-	snprintf(file, sizeof(file), "%s.vhost", o->name);
-	int result =
-	    runtime_socket_path(&place, file, net->vhost_path, sizeof(net->vhost_path), error);
+	int result = app_runtime_path(net, "vhost", net->vhost_path, error);
 	if (result < 0)
 		log_err("%s", error);
 	return result;

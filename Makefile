@@ -191,9 +191,11 @@ deps-build:
 bench_tap := tests/bench/tap.c tests/bench/segment.c
 $(B)/bench/bridge: $(call objs_of,tests/bench/bridge.c $(bench_tap)) $(lib_pure)
 $(B)/bench/front: $(call objs_of,tests/bench/front.c tests/bench/ring.c tests/bench/vhost.c $(bench_tap)) $(lib_pure)
+$(B)/bench/mirror: $(call objs_of,tests/bench/mirror.c tests/bench/tap.c)
 $(B)/bench/load: $(call objs_of,tests/bench/load.c)
 $(B)/bench/flood: $(call objs_of,tests/bench/flood.c)
-bench_bins := $(addprefix $(B)/bench/,bridge front load flood)
+$(B)/bench/pump: $(call objs_of,tests/bench/pump.c)
+bench_bins := $(addprefix $(B)/bench/,bridge front mirror load flood pump)
 $(bench_bins):
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(all_ldflags) -o $@ $^ $(LDLIBS)

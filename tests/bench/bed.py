@@ -11,6 +11,8 @@ SERVER6, HOST6 = 'fd99::1', 'fd99::2'
 MAC = '52:54:00:12:34:56'
 INSIDE = 'LWNAT_BENCH_DIR'          # set in the isolated half of the program: its scratch directory
 PR_SET_PDEATHSIG = 1
+NO_PID = 1 << 22                    # more than the kernel gives
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 class BenchError(Exception):
@@ -145,10 +147,10 @@ def processes():
 
 
 class Meter:
-    """CPU seconds of the NAT and of the bridge, and CPUs that strangers used, from start to stop."""
+    """CPU seconds of the NAT and of the bridge, when there is one, and CPUs that strangers used, from start to stop."""
 
-    def __init__(self, nat, bridge):
-        self.pids = {'nat_cpu_s': nat.pid, 'bridge_cpu_s': bridge.pid}
+    def __init__(self, nat, bridge=None):
+        self.pids = {'nat_cpu_s': nat.pid, 'bridge_cpu_s': bridge.pid if bridge else NO_PID}
         self.before = self._read()
 
     def _read(self):
@@ -175,62 +177,6 @@ class Meter:
 
 # ---- the bed -----------------------------------------------------------------------------------
 
-class Peer:
-    """A NAT to be measured. In its command, {sock} and {mtu} are filled in."""
-
-    def __init__(self, name, variable, default, arguments, mtus, ring=0, plain=False, rows=None):
-        self.name, self.mtus, self.arguments = name, mtus, arguments
-        self.ring, self.plain = ring, plain             # of the vhost-user front-end; 0: a stream socket
-        self.rows = rows                                # it takes part in; None: all
-        self.variable, self.is_optional = variable, not default or ring
-        self.program = shutil.which(os.environ.get(variable) or default)
-        if self.program and '--vhost-user' in arguments and not self.has_option('--vhost-user'):
-            self.program = None
-
-    def has_option(self, option):
-        p = subprocess.run([self.program, '--help'], capture_output=True, text=True, timeout=10)
-        return option in p.stdout + p.stderr
-
-    def bridge(self, binaries, sock, mtu):
-        """The command of its guest's network card."""
-        if not self.ring:
-            return f'{binaries}/bridge tap0 {mtu} {MAC} {sock}'
-        return f'{binaries}/front tap0 {mtu} {MAC} {sock} {self.ring}' + (' plain' if self.plain else '')
-
-    def command(self, sock, mtu):
-        return [self.program] + self.arguments.format(sock=sock, mtu=mtu).split()
-
-    def version(self):
-        """What it says of itself, and its package: Debian's passt only knows that it is passt."""
-        def first(command):
-            p = subprocess.run(command, capture_output=True, text=True, timeout=10)
-            return (p.stdout or p.stderr).strip().split('\n')[0] if not p.returncode else ''
-        text = first([self.program, '--version'])
-        package = first(['dpkg', '-S', self.program]).split(':')[0] if shutil.which('dpkg') else ''
-        return f'{text} [{package} {first(["dpkg-query", "-Wf", "${Version}", package])}]' if package else text
-
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BOTH = (1500, 65520)
-VHOST_ROWS = ('up1', 'up1bbr', 'down1', 'up8', 'down8', 'rr', 'rrfree', 'crr1', 'crr64', 'udpup', 'udpdown')
-PASST_ARGS = f'-f -q -4 -a {GUEST} -n 24 -g {GATEWAY} -m {{mtu}} -s {{sock}}'
-LWNAT_STREAM, LWNAT_VHOST = '--mtu {mtu} --socket {sock}', '--mtu {mtu} --vhost-user {sock}'
-PEERS = [
-    Peer('lwnat', 'LWNAT', f'{ROOT}/lwnat', LWNAT_STREAM, BOTH),
-    Peer('lwnat-b', 'LWNAT_B', '', LWNAT_STREAM, BOTH),      # another build, to compare with
-    Peer('passt', 'PASST', 'passt', PASST_ARGS, BOTH),
-    # A QEMU without a guest: a hub joins libslirp and a stream socket that listens.
-    Peer('libslirp', 'QEMU', 'qemu-system-x86_64', '-M none -nodefaults -display none -netdev user,id=u,ipv6=off '
-         '-netdev stream,id=s,server=on,addr.type=unix,addr.path={sock} '
-         '-netdev hubport,hubid=0,id=h0,netdev=u -netdev hubport,hubid=0,id=h1,netdev=s', (1500,)),
-    Peer('lwnat-vu', 'LWNAT', f'{ROOT}/lwnat', LWNAT_VHOST, BOTH, 256, rows=VHOST_ROWS),
-    Peer('lwnat-vu1024', 'LWNAT', f'{ROOT}/lwnat', LWNAT_VHOST, (1500,), 1024, rows=('up1', 'down1', 'down8', 'udpdown')),
-    Peer('lwnat-vu-plain', 'LWNAT', f'{ROOT}/lwnat', LWNAT_VHOST, BOTH, 256, plain=True, rows=()),
-    Peer('lwnat-b-vu', 'LWNAT_B', '', LWNAT_VHOST, BOTH, 256, rows=VHOST_ROWS),
-    Peer('passt-vu', 'PASST', 'passt', f'{PASST_ARGS} --vhost-user', BOTH, 256, rows=VHOST_ROWS),
-]
-
-
 class Bed:
     def __init__(self, scratch, with_iperf=True):
         self.scratch = scratch
@@ -239,7 +185,7 @@ class Bed:
         os.makedirs(f'{scratch}/run', 0o700)
         self.bin = os.environ.get('BENCH_BIN', f'{ROOT}/build/bench')
         self.log = open(f'{scratch}/log', 'ab', buffering=0)
-        for program in ('bridge', 'front', 'load', 'flood'):
+        for program in ('bridge', 'front', 'load', 'flood', 'pump', 'mirror'):
             if not os.access(f'{self.bin}/{program}', os.X_OK):
                 raise BenchError(f'{self.bin}/{program} is not built: run "make bench"')
         self.host, self.server = self.namespace(), self.namespace()
@@ -252,6 +198,7 @@ class Bed:
         self.iperf = self.start_iperf() if with_iperf else None
         self.echo = self.server.start(f'{self.bin}/load serve {SERVER}')
         self.flood = self.server.start(f'{self.bin}/flood serve {SERVER}')
+        self.pump = self.server.start(f'{self.bin}/pump serve {SERVER}')
         for _ in range(50):                             # until both listen
             if self.server.shell('ss -Hltn').count(SERVER) > with_iperf and 'error' not in self.load(self.host, 'rr 50', 5):
                 return
@@ -311,11 +258,13 @@ class Cell:
         for old in glob.glob(self.sock + '*'):
             os.unlink(old)
         try:
-            self.nat = bed.host.start(self.peer.command(self.sock, self.mtu))
-            self.bridge = self.guest.start(self.peer.bridge(bed.bin, self.sock, self.mtu), stdout=subprocess.PIPE)
-            self.wait_for_tap()
+            self.nat = bed.host.start(self.peer.command(self.sock, self.mtu, self.guest.holder.pid))
+            bridge = self.peer.bridge(bed.bin, self.sock, self.mtu)
+            self.bridge = bridge and self.guest.start(bridge, stdout=subprocess.PIPE)
+            self.wait_for_tap(self.guest, 'tap0')
+            self.before_guest()
             # A short queue would lose the guest's frames before they reach the NAT.
-            self.guest.shell(f'ip addr add {GUEST}/24 dev tap0; ip link set tap0 txqueuelen 10000 up; '
+            self.guest.shell(f'ip addr add {GUEST}/24 dev tap0; ip link set tap0 mtu {self.mtu} txqueuelen 10000 up; '
                             f'ip route add default via {GATEWAY}')
             self.settle()
         except BaseException:
@@ -323,11 +272,14 @@ class Cell:
             raise
         return self
 
-    def wait_for_tap(self):
+    def before_guest(self):
+        """For those who have something to set up once the NAT runs."""
+
+    def wait_for_tap(self, ns, name):
         for _ in range(300):
-            if 'tap0' in self.guest.shell('ip -o link'):
+            if name in ns.shell('ip -o link'):
                 return
-            if self.nat.poll() is not None or self.bridge.poll() is not None:
+            if self.nat.poll() is not None or self.bridge and self.bridge.poll() is not None:
                 break
             time.sleep(0.02)
         raise BenchError(f'{self.peer.name} or the bridge did not start: {self.said()}')

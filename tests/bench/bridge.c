@@ -3,6 +3,7 @@
  * -netdev stream,server=off would:
  *
  *   bridge TAP MTU MAC SOCKET
+ *   bridge -l TAP MTU MAC SOCKET       the far end, for measuring without a NAT: listens there
  *
  * At an MTU below 32768 the TAP has TSO and GRO, done here as a network card would, so that the
  * guest costs little and the NAT is what is measured. What crosses the socket is always what a
@@ -189,15 +190,18 @@ int main(int argc, char **argv)
 {
 	struct bridge *b = calloc(1, sizeof(*b));
 
-	if (argc != 5 || !b) {
-		fputs("usage: bridge TAP MTU MAC SOCKET\n", stderr);
+	bool is_far = argc == 6 && strcmp(argv[1], "-l") == 0;
+
+	if ((argc != 5 && !is_far) || !b) {
+		fputs("usage: bridge [-l] TAP MTU MAC SOCKET\n", stderr);
 		return 2;
 	}
+	argv += is_far;
 	struct tap_config tap = {.name = argv[1], .mac = argv[3], .mtu = atoi(argv[2])};
 
 	signal(SIGPIPE, SIG_IGN);
 	tap.has_tso = b->has_tso = tap.mtu < TAP_TSO_MTU_BELOW;
-	b->sock = sock_connect(argv[4]);
+	b->sock = is_far ? sock_accept(argv[4]) : sock_connect(argv[4]);
 	if (fcntl(b->sock, F_SETFL, O_NONBLOCK) < 0)
 		die(argv[4]);
 	b->tap = tap_open(&tap);

@@ -3,9 +3,11 @@
  *   flood serve ADDRESS                port 7100; one client at a time
  *   flood up ADDRESS RATE MS           sends RATE datagrams a second
  *   flood down ADDRESS RATE MS         has them sent
+ *   flood mirror ADDRESS RATE MS       sends them to what sends them back, and counts those
+ *   flood trips ADDRESS COUNT          COUNT one-byte round trips to such a one
  *
- * up and down print one line of JSON: datagrams sent and arrived, and how long the sending took.
- * Payloads are 1400 bytes. */
+ * Each but serve prints one line of JSON: datagrams sent and arrived, and how long the sending
+ * took. Payloads are 1400 bytes. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -53,12 +55,17 @@ static void die(const char *what)
 	exit(1);
 }
 
-static uint64_t now_us(void)
+static uint64_t now_ns(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t now_us(void)
+{
+	return now_ns() / 1000;
 }
 
 static int udp_socket(const char *address, struct sockaddr_in *ret_name)
@@ -92,9 +99,29 @@ static struct burst *burst_new(void)
 	return burst;
 }
 
-/* Sends what 'want' says to 'to', or, when that is NULL, to where 'fd' is connected. */
-static struct msg flood(int fd, const struct msg *want, struct sockaddr_in *to)
+/* How many datagrams of this flood lie in the socket; it is emptied. */
+static uint32_t returned(int fd, struct burst *burst, uint32_t id)
 {
+	uint32_t count = 0;
+	int n;
+
+	do {
+		n = recvmmsg(fd, burst->msg, BURST, MSG_DONTWAIT, NULL);
+		for (int i = 0; i < n; i++) {
+			struct msg in;
+			memcpy(&in, burst->bytes[i], sizeof(in));
+			count += in.kind == DATA && in.id == id;
+		}
+	} while (n == BURST);
+	return count;
+}
+
+/* Sends what 'want' says to 'to', or, when that is NULL, to where 'fd' is connected. What comes
+ * back meanwhile is counted when the caller asks for that. */
+static struct msg flood(int fd, const struct msg *want, struct sockaddr_in *to,
+			uint32_t *ret_returned)
+{
+	struct burst *back = ret_returned ? burst_new() : NULL;
 	struct burst *burst = burst_new();
 	struct msg data = {.kind = DATA, .id = want->id};
 	uint64_t total = (uint64_t)want->a * want->b / 1000, begin = now_us(), sent = 0;
@@ -107,6 +134,8 @@ static struct msg flood(int fd, const struct msg *want, struct sockaddr_in *to)
 	while (sent < total) {
 		uint64_t due = (now_us() - begin) * want->a / 1000000;
 		due = due < total ? due : total;
+		if (back)
+			*ret_returned += returned(fd, back, want->id);
 		if (due <= sent) {
 			usleep(NAP_US);
 			continue;
@@ -116,6 +145,7 @@ static struct msg flood(int fd, const struct msg *want, struct sockaddr_in *to)
 		sent += done > 0 ? (unsigned)done : n; /* refused: lost */
 	}
 	free(burst);
+	free(back);
 	return (struct msg){SENT, want->id, (uint32_t)sent, (uint32_t)(now_us() - begin)};
 }
 
@@ -134,7 +164,7 @@ static void serve_one(int fd, const struct msg *in, struct sockaddr_in *from, st
 	} else if (in->kind == SEND && in->id != session->id && in->a <= RATE_MAX &&
 		   in->b <= MS_MAX) {
 		*session = (struct msg){.id = in->id}; /* asked again: it is under way */
-		out = flood(fd, in, from);
+		out = flood(fd, in, from, NULL);
 		usleep(SETTLE_US);
 	} else {
 		return;
@@ -202,7 +232,7 @@ static int up(int fd, struct msg want)
 	errno = ETIMEDOUT;
 	if (!ask(fd, question, BEGUN, &answer))
 		die("begin");
-	sent = flood(fd, &want, NULL);
+	sent = flood(fd, &want, NULL, NULL);
 	usleep(SETTLE_US);
 	question.kind = COUNT;
 	errno = ETIMEDOUT;
@@ -244,27 +274,80 @@ static int down(int fd, struct msg want)
 	return 0;
 }
 
+static int mirror(int fd, struct msg want)
+{
+	struct burst *burst = burst_new();
+	uint32_t back = 0;
+	struct msg sent = flood(fd, &want, NULL, &back);
+
+	usleep(SETTLE_US);
+	back += returned(fd, burst, want.id);
+	free(burst);
+	print(&sent, back);
+	return 0;
+}
+
+static int compare_u64(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static int trips(int fd, int count)
+{
+	uint64_t *ns = calloc((size_t)count, sizeof(*ns));
+
+	if (!ns)
+		die("memory");
+	for (int i = 0; i < count; i++) {
+		struct pollfd wait = {.fd = fd, .events = POLLIN};
+		char byte = 'x';
+		uint64_t begin = now_ns();
+		errno = ETIMEDOUT;
+		if (send(fd, &byte, 1, 0) != 1 || poll(&wait, 1, SILENCE_MS) != 1 ||
+		    recv(fd, &byte, 1, 0) != 1)
+			die("round trip");
+		ns[i] = now_ns() - begin;
+	}
+	qsort(ns, (size_t)count, sizeof(*ns), compare_u64);
+	printf("{\"count\": %d, \"p50_us\": %.1f, \"p99_us\": %.1f}\n", count,
+	       (double)ns[count / 2] / 1e3, (double)ns[(size_t)count * 99 / 100] / 1e3);
+	free(ns);
+	return 0;
+}
+
+static int usage(void)
+{
+	fputs("usage: flood serve ADDRESS | up|down|mirror ADDRESS RATE MS | trips ADDRESS COUNT\n",
+	      stderr);
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 2 ? argv[1] : "";
+	bool is_trips = argc == 4 && strcmp(what, "trips") == 0;
 	struct msg want = {.kind = SEND, .id = (uint32_t)now_us() ^ (uint32_t)getpid() << 20};
 	struct sockaddr_in server;
 
 	if (argc == 3 && strcmp(what, "serve") == 0)
 		serve(argv[2]);
-	if (argc == 5) {
+	if (argc == 4 || argc == 5)
 		want.a = (uint32_t)atoi(argv[3]);
+	if (argc == 5)
 		want.b = (uint32_t)atoi(argv[4]);
-	}
-	if (want.a == 0 || want.a > RATE_MAX || want.b == 0 || want.b > MS_MAX ||
-	    (strcmp(what, "up") != 0 && strcmp(what, "down") != 0)) {
-		fputs("usage: flood serve ADDRESS | up ADDRESS RATE MS | down ADDRESS RATE MS\n",
-		      stderr);
-		return 2;
-	}
+	if (want.a == 0 || want.a > RATE_MAX || (!is_trips && (want.b == 0 || want.b > MS_MAX)))
+		return usage();
 	int fd = udp_socket(argv[2], &server);
 
 	if (connect(fd, (struct sockaddr *)&server, sizeof(server)) < 0)
 		die("connect");
-	return strcmp(what, "up") == 0 ? up(fd, want) : down(fd, want);
+	if (is_trips)
+		return trips(fd, (int)want.a);
+	if (strcmp(what, "up") == 0)
+		return up(fd, want);
+	if (strcmp(what, "down") == 0)
+		return down(fd, want);
+	return strcmp(what, "mirror") == 0 ? mirror(fd, want) : usage();
 }

@@ -5,8 +5,10 @@
  *   load crr ADDRESS PARALLEL MS       connect, 64 bytes there and back, close; PARALLEL at a time
  *   load idle ADDRESS COUNT            opens COUNT connections, proves each by a byte there and
  * back, and holds them until its standard input ends
+ *   load busy ADDRESS COUNT MS         the same, but then each sends a byte a second, and has it
+ * back load copy                          no network: memcpy()
  *
- * Each but serve prints one line of JSON. */
+ * Each but serve prints one line of JSON, busy one when all are open and one at the end. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -31,6 +33,8 @@ enum {
 	ACCEPTS = 64, /* in one turn */
 	OPENING_MAX = 32,
 	STALL_MS = 5000, /* this long without an event, and the rest has failed */
+	GRACE_MS = 1000, /* for the last answers */
+	COPY_MS = 300,
 };
 
 #define LISTENER ((uint64_t)1 << 32) /* in an event's data, beside the descriptor */
@@ -41,12 +45,56 @@ static void die(const char *what)
 	exit(1);
 }
 
-static uint64_t now_us(void)
+static uint64_t now_ns(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t now_us(void)
+{
+	return now_ns() / 1000;
+}
+
+/* ---- how long something took, many times ---- */
+
+struct times {
+	uint64_t *ns;
+	size_t n, room;
+};
+
+static void times_add(struct times *times, uint64_t ns)
+{
+	if (times->n == times->room) {
+		times->room = times->room ? times->room * 2 : 4096;
+		times->ns = realloc(times->ns, times->room * sizeof(*times->ns));
+		if (!times->ns)
+			die("memory");
+	}
+	times->ns[times->n++] = ns;
+}
+
+static int compare_u64(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Prints what is between two fields of JSON, and forgets them. */
+static void times_print(struct times *times)
+{
+	if (times->n > 0) {
+		qsort(times->ns, times->n, sizeof(*times->ns), compare_u64);
+		printf("\"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f, ",
+		       (double)times->ns[times->n / 2] / 1e3,
+		       (double)times->ns[times->n * 99 / 100] / 1e3,
+		       (double)times->ns[times->n - 1] / 1e3);
+	}
+	free(times->ns);
+	*times = (struct times){0};
 }
 
 static struct sockaddr_in server_name(const char *address, unsigned port_index)
@@ -132,40 +180,28 @@ static _Noreturn void serve(const char *address)
 
 /* ---- rr ---- */
 
-static int compare_u64(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
 static int round_trips(const char *address, int count)
 {
-	struct timespec before, after;
 	struct timeval patience = {.tv_sec = STALL_MS / 1000};
 	struct sockaddr_in name = server_name(address, 0);
-	uint64_t *trip_ns = calloc((size_t)count, sizeof(*trip_ns));
+	struct times times = {0};
 	int fd = tcp_socket(0);
 	char byte = 'x';
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)); /* connect() too */
-	if (!trip_ns || connect(fd, (const struct sockaddr *)&name, sizeof(name)) < 0)
+	if (connect(fd, (const struct sockaddr *)&name, sizeof(name)) < 0)
 		die("connect");
 	for (int i = 0; i < count; i++) {
-		clock_gettime(CLOCK_MONOTONIC, &before);
+		uint64_t begin = now_ns();
 		if (write(fd, &byte, 1) != 1 || read(fd, &byte, 1) != 1)
 			die("round trip");
-		clock_gettime(CLOCK_MONOTONIC, &after);
-		trip_ns[i] = (uint64_t)(after.tv_sec - before.tv_sec) * 1000000000 +
-			     (uint64_t)(after.tv_nsec - before.tv_nsec);
+		times_add(&times, now_ns() - begin);
 	}
 	close(fd);
-	qsort(trip_ns, (size_t)count, sizeof(*trip_ns), compare_u64);
-	printf("{\"count\": %d, \"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f}\n", count,
-	       (double)trip_ns[count / 2] / 1e3, (double)trip_ns[(int)(count * 0.99)] / 1e3,
-	       (double)trip_ns[count - 1] / 1e3);
-	free(trip_ns);
+	printf("{");
+	times_print(&times);
+	printf("\"count\": %d}\n", count);
 	return 0;
 }
 
@@ -176,6 +212,7 @@ enum step { FAILED = -1, UNDER_WAY, DONE };
 struct request {
 	int fd;
 	size_t got_len;
+	uint64_t begin_ns;
 };
 
 static void request_start(struct request *r, int ep, const char *address, unsigned i)
@@ -183,6 +220,7 @@ static void request_start(struct request *r, int ep, const char *address, unsign
 	struct sockaddr_in name = server_name(address, i);
 
 	r->got_len = 0;
+	r->begin_ns = now_ns();
 	r->fd = tcp_socket(SOCK_NONBLOCK);
 	if (r->fd < 0 || (connect(r->fd, (const struct sockaddr *)&name, sizeof(name)) < 0 &&
 			  errno != EINPROGRESS))
@@ -213,7 +251,8 @@ static int connections(const char *address, int parallel, int ms)
 	int ep = epoll_create1(0), live = parallel;
 	struct request *requests = calloc((size_t)parallel, sizeof(*requests));
 	uint64_t begin = now_us(), end = begin + (uint64_t)ms * 1000;
-	uint64_t done = 0, failed = 0;
+	struct times times = {0};
+	uint64_t failed = 0;
 	unsigned started = 0;
 
 	if (!requests)
@@ -233,16 +272,19 @@ static int connections(const char *address, int parallel, int ms)
 			if (step == UNDER_WAY)
 				continue;
 			close(r->fd);
-			done += step == DONE;
 			failed += step == FAILED;
+			if (step == DONE)
+				times_add(&times, now_ns() - r->begin_ns);
 			if (now_us() < end)
 				request_start(r, ep, address, started++);
 			else
 				live--;
 		}
 	}
-	printf("{\"done\": %" PRIu64 ", \"failed\": %" PRIu64 ", \"per_s\": %.1f}\n", done, failed,
-	       (double)done * 1e6 / (double)(now_us() - begin));
+	printf("{\"done\": %zu, \"failed\": %" PRIu64 ", ", times.n, failed);
+	double per_s = (double)times.n * 1e6 / (double)(now_us() - begin);
+	times_print(&times);
+	printf("\"per_s\": %.1f}\n", per_s);
 	free(requests);
 	return 0;
 }
@@ -282,11 +324,11 @@ static enum step idle_step(int ep, const struct epoll_event *ev)
 	return FAILED;
 }
 
-static int idle(const char *address, int count)
+/* Opens that many, watched by 'ep' for what comes, and says so. The number that is open. */
+static int open_all(int ep, const char *address, int count)
 {
-	int ep = epoll_create1(0), started = 0, opening = 0, open_n = 0;
+	int started = 0, opening = 0, open_n = 0;
 	uint64_t begin = now_us();
-	char byte;
 
 	for (;;) {
 		struct epoll_event ev[EVENTS];
@@ -313,16 +355,152 @@ static int idle(const char *address, int count)
 	printf("{\"open\": %d, \"per_s\": %.0f}\n", open_n,
 	       open_n * 1e6 / (double)(now_us() - begin));
 	fflush(stdout);
+	return open_n;
+}
+
+static int idle(const char *address, int count)
+{
+	char byte;
+
+	open_all(epoll_create1(0), address, count);
 	while (read(STDIN_FILENO, &byte, 1) > 0)
 		continue;
 	return 0;
 }
 
+/* ---- busy ---- */
+
+struct busy {
+	int ep, count;
+	uint64_t *sent_ns; /* by descriptor; 0: nothing is under way */
+	int *fd;           /* those that are open */
+	struct times times;
+	uint64_t failed;
+};
+
+static void busy_send(struct busy *b, uint64_t turn)
+{
+	int fd = b->fd[turn % (uint64_t)b->count];
+
+	if (b->sent_ns[fd]) {
+		b->failed++; /* the last second's byte is not back */
+		return;
+	}
+	b->sent_ns[fd] = now_ns();
+	if (write(fd, "x", 1) != 1)
+		b->failed++;
+}
+
+static void busy_take(struct busy *b, int timeout_ms)
+{
+	struct epoll_event ev[EVENTS];
+	int n = epoll_wait(b->ep, ev, EVENTS, timeout_ms);
+
+	for (int i = 0; i < n; i++) {
+		int fd = (int)ev[i].data.u64;
+		char byte;
+		if (read(fd, &byte, 1) == 1) {
+			times_add(&b->times, now_ns() - b->sent_ns[fd]);
+			b->sent_ns[fd] = 0;
+		} else {
+			watch(b->ep, EPOLL_CTL_DEL, fd, 0, 0);
+		}
+	}
+}
+
+/* The descriptors that 'ep' had been given, all of them connected; 0 of them is an error. */
+static void busy_find(struct busy *b, const char *address, int count)
+{
+	struct sockaddr_in name;
+	int most = count + PORT_N + EVENTS;
+
+	b->fd = calloc((size_t)most, sizeof(*b->fd));
+	b->sent_ns = calloc((size_t)most, sizeof(*b->sent_ns));
+	if (!b->fd || !b->sent_ns)
+		die("memory");
+	open_all(b->ep, address, count);
+	for (int fd = b->ep + 1; fd < most; fd++) {
+		socklen_t len = sizeof(name);
+		if (getpeername(fd, (struct sockaddr *)&name, &len) < 0)
+			continue;
+		b->fd[b->count++] = fd;
+		watch(b->ep, EPOLL_CTL_ADD, fd, EPOLLIN, (uint64_t)fd);
+	}
+	errno = ECONNREFUSED;
+	if (b->count == 0)
+		die("connect");
+}
+
+static int busy(const char *address, int count, int ms)
+{
+	struct busy b = {.ep = epoll_create1(0)};
+
+	busy_find(&b, address, count);
+	uint64_t begin = now_us(), end = begin + (uint64_t)ms * 1000, turn = 0, now;
+	while ((now = now_us()) < end) {
+		for (uint64_t due = (now - begin) * (uint64_t)b.count / 1000000; turn < due; turn++)
+			busy_send(&b, turn);
+		busy_take(&b, 1);
+	}
+	while (b.times.n + b.failed < turn && now_us() < end + (uint64_t)GRACE_MS * 1000)
+		busy_take(&b, GRACE_MS);
+	b.failed = turn - b.times.n;
+	printf("{\"answered\": %zu, \"answered_s\": %.0f, \"failed\": %" PRIu64 ", ", b.times.n,
+	       (double)b.times.n * 1e3 / ms, b.failed);
+	times_print(&b.times);
+	printf("\"ms\": %d}\n", ms);
+	free(b.fd);
+	free(b.sent_ns);
+	return 0;
+}
+
+/* ---- copy ---- */
+
+/* Bytes in a nanosecond, in blocks of this size. */
+static double copy_rate(size_t len)
+{
+	char *from = malloc(len), *to = malloc(len);
+	uint64_t begin = now_ns(), ns, copied = 0;
+
+	if (!from || !to)
+		die("memory");
+	memset(from, 1, len);
+	memset(to, 2, len);
+	do {
+		memcpy(to, from, len);
+		from[copied % len] = to[len / 2]; /* so that none of it can be left out */
+		copied += len;
+		ns = now_ns() - begin;
+	} while (ns < (uint64_t)COPY_MS * 1000000);
+	free(from);
+	free(to);
+	return (double)copied / (double)ns;
+}
+
+static int copy(void)
+{
+	const double gib_s = 1e9 / (1 << 30);
+
+	printf("{\"cache_gib_s\": %.1f, \"memory_gib_s\": %.1f}\n", copy_rate(64 << 10) * gib_s,
+	       copy_rate(64 << 20) * gib_s);
+	return 0;
+}
+
+static int usage(void)
+{
+	fputs("usage: load serve ADDRESS | rr ADDRESS COUNT | crr ADDRESS PARALLEL MS | "
+	      "idle ADDRESS COUNT | busy ADDRESS COUNT MS | copy\n",
+	      stderr);
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
-	const char *what = argc > 2 ? argv[1] : "";
+	const char *what = argc > 1 ? argv[1] : "";
 	int number = argc > 3 ? atoi(argv[3]) : 0;
 
+	if (argc == 2 && strcmp(what, "copy") == 0)
+		return copy();
 	if (argc == 3 && strcmp(what, "serve") == 0)
 		serve(argv[2]);
 	if (argc == 4 && number > 0 && strcmp(what, "rr") == 0)
@@ -331,9 +509,7 @@ int main(int argc, char **argv)
 		return connections(argv[2], number, atoi(argv[4]));
 	if (argc == 4 && number > 0 && strcmp(what, "idle") == 0)
 		return idle(argv[2], number);
-	fputs(
-	    "usage: load serve ADDRESS | rr ADDRESS COUNT | crr ADDRESS PARALLEL MS | idle ADDRESS "
-	    "COUNT\n",
-	    stderr);
-	return 2;
+	if (argc == 5 && number > 0 && strcmp(what, "busy") == 0 && atoi(argv[4]) > 0)
+		return busy(argv[2], number, atoi(argv[4]));
+	return usage();
 }

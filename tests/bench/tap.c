@@ -84,3 +84,19 @@ int sock_connect(const char *path)
 	}
 	return fd;
 }
+
+int sock_accept(const char *path)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	int fd, listener = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	strncpy(name.sun_path, path, sizeof(name.sun_path) - 1);
+	if (bind(listener, (const struct sockaddr *)&name, sizeof(name)) < 0 ||
+	    listen(listener, 1) < 0)
+		die(path);
+	fd = accept(listener, NULL, NULL);
+	if (fd < 0)
+		die(path);
+	close(listener);
+	return fd;
+}

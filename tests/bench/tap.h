@@ -27,5 +27,7 @@ bool tap_write(int tap, const struct iovec *iov, int n);
 
 /* Connects to a UNIX stream socket, which may be about to appear. */
 int sock_connect(const char *path);
+/* Listens there, as a NAT does, until somebody has connected. */
+int sock_accept(const char *path);
 
 #endif

@@ -170,6 +170,11 @@ static void write_flows(struct metrics_text *out, const struct network *net)
 		      {"unreachable", c->tcp_unreachable}, {"timed_out", c->tcp_timed_out},
 		      {"reset_by_guest", c->tcp_reset_by_guest},
 		      {"reset_by_host", c->tcp_reset_by_host});
+	metrics_one(out, "lwnat_tcp_resent_total", METRICS_COUNTER,
+		    "TCP frames sent to a guest again.", c->tcp_resent);
+	metrics_one(out, "lwnat_tcp_resend_timeouts_total", METRICS_COUNTER,
+		    "Times a guest acknowledged nothing until the retransmission timer fired.",
+		    c->tcp_resend_timeouts);
 	metrics_one(out, "lwnat_tcp_inbound_total", METRICS_COUNTER,
 		    "TCP connections into guests: forwards and lwnat connect.", c->tcp_inbound);
 	metrics_one(out, "lwnat_tcp_inbound_failures_total", METRICS_COUNTER,

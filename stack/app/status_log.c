@@ -22,13 +22,14 @@ struct counter {
 	}
 /* What a user asks for when something does not work. */
 static const struct counter counters[] = {
-    COUNTER(tcp_flows_opened),     COUNTER(tcp_refused),        COUNTER(tcp_unreachable),
-    COUNTER(tcp_timed_out),        COUNTER(tcp_reset_by_guest), COUNTER(tcp_reset_by_host),
-    COUNTER(tcp_inbound),          COUNTER(tcp_inbound_failed), COUNTER(udp_flows_opened),
-    COUNTER(ping_flows_opened),    COUNTER(dropped_malformed),  COUNTER(dropped_address),
-    COUNTER(dropped_policy),       COUNTER(dropped_limit),      COUNTER(dropped_memory),
-    COUNTER(dropped_no_neighbour), COUNTER(dropped_protocol),   COUNTER(dropped_host_send),
-    COUNTER(dropped_reassembly),   COUNTER(flows_evicted),      COUNTER(ping_forbidden),
+    COUNTER(tcp_flows_opened),     COUNTER(tcp_refused),         COUNTER(tcp_unreachable),
+    COUNTER(tcp_timed_out),        COUNTER(tcp_reset_by_guest),  COUNTER(tcp_reset_by_host),
+    COUNTER(tcp_inbound),          COUNTER(tcp_inbound_failed),  COUNTER(udp_flows_opened),
+    COUNTER(ping_flows_opened),    COUNTER(dropped_malformed),   COUNTER(dropped_address),
+    COUNTER(dropped_policy),       COUNTER(dropped_limit),       COUNTER(dropped_memory),
+    COUNTER(dropped_no_neighbour), COUNTER(dropped_protocol),    COUNTER(dropped_host_send),
+    COUNTER(dropped_reassembly),   COUNTER(flows_evicted),       COUNTER(ping_forbidden),
+    COUNTER(tcp_resent),           COUNTER(tcp_resend_timeouts),
 };
 
 /* Those that are not zero, on one line. */

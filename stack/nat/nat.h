@@ -69,6 +69,8 @@ struct nat_counters {
 	uint64_t tcp_flows_opened, tcp_refused, tcp_unreachable, tcp_timed_out, tcp_reset_by_guest,
 	    tcp_reset_by_host;
 	uint64_t tcp_inbound, tcp_inbound_failed;
+	uint64_t tcp_resent; /* frames with bytes the guest has been sent before */
+	uint64_t tcp_resend_timeouts;
 	uint64_t udp_flows_opened, ping_flows_opened;
 	uint64_t udp_to_host, udp_to_guest, ping_to_host, ping_to_guest;
 	uint64_t dropped_malformed, dropped_address, dropped_policy, dropped_limit, dropped_memory,

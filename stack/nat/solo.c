@@ -563,8 +563,12 @@ void solo_retransmit(struct solo_engine *engine, struct solo *solo)
 	if (!pcb || !pcb->unacked || pcb->state < ESTABLISHED)
 		return;
 	enter(engine, solo);
-	if (tcp_rexmit(pcb) == ERR_OK)
+	if (tcp_rexmit(pcb) == ERR_OK) {
+		/* Duplicates that were under way before it tell nothing new (RFC 6582 section 3.2,
+		 * step 3: fast recovery lasts). */
+		tcp_set_flags(pcb, TF_INFR);
 		tcp_output(pcb);
+	}
 	leave(solo);
 }
 
@@ -624,9 +628,9 @@ bool solo_is_retransmitting(const struct solo *solo)
 	       (solo->active->nrtx > 0 || (solo->active->flags & (TF_INFR | TF_RTO)));
 }
 
-bool solo_is_lost_again(const struct solo *solo)
+bool solo_ack_is_due(const struct solo *solo)
 {
-	return solo->active && solo->active->nrtx > 1;
+	return solo->active && (solo->active->flags & (TF_ACK_NOW | TF_ACK_DELAY));
 }
 
 /* ---- timers --------------------------------------------------------------------------------- */
@@ -647,6 +651,14 @@ bool solo_needs_ticks(const struct solo *solo)
 {
 	return solo->time_wait ||
 	       (solo->active && (needs_fast(solo->active) || needs_slow(solo->active)));
+}
+
+bool solo_timer_is_due(const struct solo_engine *engine, const struct solo *solo)
+{
+	const struct tcp_pcb *pcb = solo->active;
+
+	return engine->slow_turn && pcb && pcb->unacked && !pcb->persist_backoff &&
+	       pcb->rtime >= 0 && pcb->rtime + 1 >= pcb->rto && pcb->nrtx < TCP_MAXRTX;
 }
 
 void solo_forget_rtt(struct solo *solo)

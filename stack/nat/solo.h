@@ -94,7 +94,7 @@ int solo_send_fin(struct solo_engine *engine,
 		  struct solo *solo); /* after what is queued; 0 or -ENOMEM */
 /* Sends what 'cwnd' and the guest's window admit, and an ACK that is due. */
 void solo_flush(struct solo_engine *engine, struct solo *solo, uint32_t cwnd);
-/* After a loss: sends the earliest unacknowledged bytes again, at once. */
+/* While a loss is repaired: sends the earliest unacknowledged bytes again, at once. */
 void solo_retransmit(struct solo_engine *engine, struct solo *solo);
 /* Ends it with a RST to the guest ('silent': without). */
 void solo_abort(struct solo_engine *engine, struct solo *solo, bool silent);
@@ -104,14 +104,16 @@ bool solo_is_synchronized(const struct solo *solo); /* ESTABLISHED or later, not
 uint32_t solo_rcv_nxt(const struct solo *solo);     /* also in TIME_WAIT */
 uint32_t solo_lastack(const struct solo *solo);     /* first byte the guest has not acknowledged */
 uint32_t solo_snd_nxt(const struct solo *solo);
-bool solo_is_lost_again(const struct solo *solo); /* a retransmission was retransmitted */
 bool solo_is_retransmitting(const struct solo *solo);
+bool solo_ack_is_due(const struct solo *solo);
 /* What is kept of segments that came out of order: about how many bytes of memory. */
 uint32_t solo_ahead_cost(const struct solo *solo);
 
 /* Timers: a connection that needs them is called every SOLO_TICK_MS. */
 #define SOLO_TICK_MS 25
 bool solo_needs_ticks(const struct solo *solo);
+/* The next solo_tick() sends unacknowledged bytes again. */
+bool solo_timer_is_due(const struct solo_engine *engine, const struct solo *solo);
 /* The round trip being timed is worth nothing: the connection stood still meanwhile. */
 void solo_forget_rtt(struct solo *solo);
 void solo_ticks_advance(

@@ -10,8 +10,6 @@
 
 #define WINDOW_FIRST (256u * 1024) /* receive window of a new flow; tcp_relay.c lets it grow */
 #define IN_FLIGHT_FIRST (256u * 1024)
-#define IN_FLIGHT_LEAST_MSS 4u /* the congestion window never falls below so many MSS */
-#define IN_FLIGHT_MAX (1024u * 1024)
 #define MSS_DEFAULT4 536u /* RFC 9293 section 3.7.1 */
 #define MSS_DEFAULT6 1220u
 #define MSS_MIN 88u /* below that a header costs more than its data; passt died of 0, 1 and 2 */
@@ -47,7 +45,7 @@ static struct tcpflow *new_flow(struct nat *nat, struct guest *guest, const stru
 	tf->mac = *mac;
 	tf->window = tf->solo.events.window = WINDOW_FIRST;
 	tf->in_flight_max = IN_FLIGHT_FIRST;
-	tf->in_flight_calm = IN_FLIGHT_MAX;
+	tf->in_flight_calm = TCPFLOW_IN_FLIGHT_MAX;
 	list_init(&tf->work_link);
 	list_init(&tf->merge_link);
 	list_init(&tf->tick_link);
@@ -142,36 +140,6 @@ static void enter_time_wait(struct nat *nat, struct tcpflow *tf)
 	}
 }
 
-/* Congestion: a guest on the same machine loses frames only when its NIC does, and then because a
- * burst was too long for its ring. Halve once per window of data, then probe upwards with what is
- * acknowledged: at once up to where the last loss was halved to, one MSS per window from there (RFC
- * 5681 section 3.1). A retransmission that is lost as well says that even so much was too much. */
-static void adapt_in_flight(struct tcpflow *tf, uint32_t acked)
-{
-	bool lost = solo_is_retransmitting(&tf->solo);
-	uint32_t lastack = solo_lastack(&tf->solo);
-
-	if (tf->recovering && (int32_t)(lastack - tf->recover_until) >= 0)
-		tf->recovering = false;
-	if (lost && !tf->recovering) {
-		uint32_t least = IN_FLIGHT_LEAST_MSS * tf->mss;
-		tf->in_flight_max = tf->in_flight_max / 2 > least ? tf->in_flight_max / 2 : least;
-		tf->in_flight_calm = tf->in_flight_max;
-		tf->recover_until = solo_snd_nxt(&tf->solo);
-		tf->recovering = true;
-	} else if (lost && !acked && solo_is_lost_again(&tf->solo)) {
-		tf->in_flight_max = tf->mss;
-	} else if (acked && !tf->recovering && tf->in_flight_max < IN_FLIGHT_MAX) {
-		if (tf->in_flight_max < tf->in_flight_calm)
-			tf->in_flight_max += acked;
-		else
-			tf->in_flight_max +=
-			    (uint32_t)((uint64_t)tf->mss * acked / tf->in_flight_max) + 1;
-		if (tf->in_flight_max > IN_FLIGHT_MAX)
-			tf->in_flight_max = IN_FLIGHT_MAX;
-	}
-}
-
 void tcpflow_update_ticking(struct nat *nat, struct tcpflow *tf)
 {
 	bool listed = !list_is_empty(&tf->tick_link);
@@ -197,20 +165,13 @@ void tcpflow_after_lwip(struct nat *nat, struct tcpflow *tf)
 	if (tf->solo.events.established && tf->state == TCPFLOW_OPENING) {
 		tf->state = TCPFLOW_OPEN;
 		tf->mss = solo_mss(&tf->solo);
+		tf->acked_to = solo_lastack(&tf->solo);
 		tcpinbound_opened(nat, tf);
 	}
 	if (acked)
 		tcpflow_release_acked(nat, tf, acked);
-	if (tf->state == TCPFLOW_OPEN) {
-		bool was_recovering = tf->recovering;
-		adapt_in_flight(tf, acked);
-		/* A partial acknowledgement says the next bytes are lost too (RFC 6582
-		 * section 3.2). */
-		if (was_recovering && tf->recovering && acked) {
-			tcpflow_output_to(nat, tf);
-			solo_retransmit(nat->engine, &tf->solo);
-		}
-	}
+	if (tf->state == TCPFLOW_OPEN)
+		tcploss_after_lwip(nat, tf);
 	if (tf->solo.time_wait)
 		enter_time_wait(nat, tf);
 	tcpflow_update_ticking(nat, tf);
@@ -774,6 +735,9 @@ void tcpflow_tick(struct nat *nat)
 			if (timers != &nat->ticking)
 				continue;
 			tcpflow_output_to(nat, tf);
+			if (tf->state == TCPFLOW_OPEN &&
+			    solo_timer_is_due(nat->engine, &tf->solo))
+				tcploss_timed_out(nat, tf);
 			if (solo_tick(nat->engine, &tf->solo))
 				tcpflow_after_lwip(nat, tf);
 		}

@@ -179,24 +179,38 @@ static void skip(struct cut *cut, uint32_t len)
 	cut->offset += len;
 }
 
-/* A retransmitted segment may begin before what the guest has acknowledged: those bytes stay home.
- * A guest that loses frames gets no more than the congestion window of them at once; the rest
- * follows as it acknowledges. */
-static void trim_to_needs(struct nat *nat, struct cut *cut)
+/* A segment that is sent again may begin before what the guest has acknowledged: those bytes stay
+ * home, and all that tcp_loss.c does not want to go now; lwIP takes them for sent. Whether there is
+ * anything left to send. */
+static bool trim_to_needs(struct nat *nat, struct cut *cut)
 {
 	struct tcpflow *tf = nat->output.flow;
+	uint32_t admitted, over;
 	int32_t known;
 
 	if (!tf || !solo_is_synchronized(&tf->solo) || !cut->left)
-		return;
+		return true;
 	known = (int32_t)(solo_lastack(&tf->solo) - cut->seq);
-	if (known > 0 && (uint32_t)known < cut->left)
-		skip(cut, (uint32_t)known);
-	if (tf->recovering && cut->left > tf->in_flight_max &&
-	    (int32_t)(cut->seq - tf->recover_until) < 0) {
-		cut->left = tf->in_flight_max;
-		cut->flags &= (uint8_t)~TCP_FLAG_FIN;
+	if (known > 0 && (uint32_t)known >= cut->left) { /* but for its FIN */
+		cut->seq += cut->left;
+		cut->left = 0;
+		return true;
 	}
+	if (known > 0)
+		skip(cut, (uint32_t)known);
+	admitted = tcploss_admit(nat, tf, cut->seq, cut->left, &over);
+	if (admitted && over)
+		skip(cut, over);
+	if (admitted == cut->left)
+		return true;
+	cut->left = admitted;
+	cut->flags &= (uint8_t)~TCP_FLAG_FIN;
+	if (admitted)
+		return true;
+	/* The acknowledgement it carries may be due all the same. */
+	cut->seq = solo_snd_nxt(&tf->solo);
+	cut->flags &= (uint8_t)~TCP_FLAG_PSH;
+	return solo_ack_is_due(&tf->solo);
 }
 
 /* Reads the headers lwIP has built: Ethernet is ours, IP and TCP are in the packet's first pbuf. */
@@ -256,7 +270,8 @@ static void send_tcp(struct nat *nat, struct pbuf *packet, bool v6)
 	if (!begin_cut(nat, &cut, packet, v6))
 		return;
 	mss = tf && tf->mss ? tf->mss : cut.left;
-	trim_to_needs(nat, &cut);
+	if (!trim_to_needs(nat, &cut))
+		return;
 	unfinished = nat->output.guest->port->takes & PORT_CSUM;
 	len_max = unfinished ? unfinished_len_max(nat, &cut, mss) : mss;
 	do {

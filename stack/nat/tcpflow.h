@@ -9,6 +9,8 @@
 
 #include "stack/nat/nat_priv.h"
 
+#define TCPFLOW_IN_FLIGHT_MAX (1024u * 1024) /* bytes towards the guest, unacknowledged */
+
 enum tcpflow_state {
 	/* The host connect() runs. No pcb yet; the guest's SYN is kept in 'syn'. No bytes move. */
 	TCPFLOW_DIALLING,
@@ -60,7 +62,10 @@ struct tcpflow {
 	uint32_t head_acked;     /* bytes of blocks_head that the guest has acknowledged */
 	uint32_t in_flight_max;  /* our congestion window, bytes */
 	uint32_t in_flight_calm; /* up to here it grows with each acknowledgement, then slowly */
+	uint32_t acked_to;       /* sequence number: solo_lastack() when last looked at */
 	uint32_t recover_until;  /* sequence number: losses before it are one event */
+	uint32_t resent_to;      /* sequence number: up to here it has been sent again */
+	uint32_t resend_max;     /* bytes behind the last acknowledged one that may be sent again */
 
 	bool host_readable : 1;
 	bool host_writable : 1;
@@ -140,6 +145,16 @@ void tcpinbound_flow_gone(struct nat *nat, struct tcpflow *tf);
 void tcpinbound_tell(struct nat *nat);
 /* What waits for it waits no more. */
 void tcpinbound_forward_gone(struct nat *nat, const struct nat_forward *forward);
+
+/* tcp_loss.c */
+/* lwIP's retransmission timer is about to fire. */
+void tcploss_timed_out(struct nat *nat, struct tcpflow *tf);
+/* lwIP sends 'len' bytes from 'seq' on: how many of them go out, after leaving out the first
+ * *ret_skip; all that are new, few of those sent before. */
+uint32_t tcploss_admit(struct nat *nat, struct tcpflow *tf, uint32_t seq, uint32_t len,
+		       uint32_t *ret_skip);
+/* After a call into lwIP. Sends what has to be sent again next. */
+void tcploss_after_lwip(struct nat *nat, struct tcpflow *tf);
 
 /* tcp_output.c: what lwIP sends, for nat->output */
 void tcpout_packet(void *ctx, struct pbuf *packet, bool v6);

@@ -228,7 +228,7 @@ class Bed:
 
     def bulk(self, ns, seconds, streams, down, cc):
         """iperf3's summary, or {'error': ...}."""
-        out = ns.json(f'iperf3 -c {SERVER} -J -t {seconds} -P {streams} -C {cc}' + (' -R' if down else ''), seconds + 15)
+        out = ns.json(f'iperf3 -c {SERVER} -J -t {seconds} -P {streams} -C {cc}' + (' -R' if down else ''), seconds + 8)
         if 'error' in out:                              # a run cut short may leave the server busy
             end(self.iperf)
             self.iperf = self.start_iperf()

@@ -51,6 +51,8 @@ class Peer:
             p = subprocess.run(command, capture_output=True, text=True, timeout=10)
             return (p.stdout or p.stderr).strip().split('\n')[0] if not p.returncode else ''
         text = first([self.program, '--version'])
+        if self.name.split('-')[0] not in text.lower() and 'version' not in text:
+            text = f'{self.program}, which does not say its version'
         package = first(['dpkg', '-S', self.program]).split(':')[0] if shutil.which('dpkg') else ''
         return f'{text} [{package} {first(["dpkg-query", "-Wf", "${Version}", package])}]' if package else text
 
@@ -67,7 +69,7 @@ PEERS = [
     # A QEMU without a guest: a hub joins libslirp and a stream socket that listens.
     Peer('libslirp', 'QEMU', 'qemu-system-x86_64', '-M none -nodefaults -display none -netdev user,id=u,ipv6=off '
          '-netdev stream,id=s,server=on,addr.type=unix,addr.path={sock} '
-         '-netdev hubport,hubid=0,id=h0,netdev=u -netdev hubport,hubid=0,id=h1,netdev=s', (1500,)),
+         '-netdev hubport,hubid=0,id=h0,netdev=u -netdev hubport,hubid=0,id=h1,netdev=s', (1500,), without=('busy10000',)),
     # libslirp too, for a network namespace: what a container has. To open 10,000 flows takes it most of a minute.
     Peer('slirp4netns', 'SLIRP4NETNS', 'slirp4netns', '--mtu={mtu} --netns-type=path /proc/{pid}/ns/net tap0', BOTH,
          kind=TAP, without=('idle10000', 'busy10000')),

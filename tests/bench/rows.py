@@ -81,12 +81,12 @@ def both_ways(cell, words, timeout_s):
 
 def stall(cell, opt):
     """The longest time in which nothing came to the reader of a long transfer."""
-    return both_ways(cell, f'{{way}} {{server}} {STALL_S * 1000}', STALL_S + 20)
+    return both_ways(cell, f'{{way}} {{server}} {STALL_S * 1000}', STALL_S + 10)
 
 
 def stopped(cell, opt):
     """A reader that stops for a while and then reads on."""
-    out = both_ways(cell, f'{{way}}-stop {{server}} {STOPPED_MIB} {STOPPED_MS}', 30)
+    out = both_ways(cell, f'{{way}}-stop {{server}} {STOPPED_MIB} {STOPPED_MS}', 15)
     for way in ('up', 'down'):
         if f'{way}_wrong' in out:
             out[f'{way}_wrong'] += (STOPPED_MIB << 20) - out[f'{way}_bytes']
@@ -301,7 +301,7 @@ add(Row('rss', resting, [('rss_kib', 'RSS with no flow, KiB', 0)]),
                                       ('after_gap_ms', 'reader stops, {}: longest pause after, ms', 1)]) +
         [('up_guest_retransmits', 'reader stops, up: retransmissions', 0),
          ('down_guest_old_segments', 'reader stops, down: segments sent again', 0)], is_quick=False),
-    idle_row(1000), idle_row(10000, is_quick=False),
+    idle_row(1000), idle_row(10000, is_quick=False, rounds=2),
     Row('busy10000', lambda c, o: busy(c, o, 10000),
         [('open', '10000 busy: opened', 0), ('answered_s', '10000 busy: answers/s', 0), ('failed', '10000 busy: unanswered', 0),
          ('p50_us', '10000 busy: p50 us', 0), ('p99_us', '10000 busy: p99 us', 0), ('us_per_answer', '10000 busy: CPU us', 1)],

@@ -1,8 +1,8 @@
 """What was measured, as tables: medians, spread, ratios."""
-import statistics
+import json, statistics
 
 import limits
-from peers import BOTH, PEERS, VHOST
+from peers import BOTH, PEERS, STREAM, TAP, VHOST
 from rows import ROWS
 
 BUSY = 0.9                              # of a CPU
@@ -70,7 +70,7 @@ def drawn(lines):
 
 def stream_table(results):
     found = Found(results)
-    peers = [p.name for p in PEERS if p.kind != VHOST and any(found.has(mtu, p.name) for mtu in BOTH)]
+    peers = [p.name for p in PEERS if p.kind in (STREAM, TAP) and any(found.has(mtu, p.name) for mtu in BOTH)]
     others = [p for p in peers if p != 'lwnat'] if 'lwnat' in peers else []
     lines = [['figure', 'MTU'] + peers + [f'lwnat/{p}' for p in others]]
     for row, mtu, key, title, digits in titles():
@@ -152,3 +152,18 @@ def show(results, with_shares=False):
     for row, mtu, peer, key, error in sorted(failures):
         part = key.removesuffix('error').rstrip('_')
         print(f'failed: {peer}, {row}{part and ", " + part} at {mtu}: {error}')
+
+
+def write_brief(results, name):
+    """What the tables show of the results, and no more: small enough to be kept with the source."""
+    wanted = {}
+    for row, _, key, _, _ in titles():
+        wanted.setdefault(row, {'foreign_cpus', 'cache_gib_s', 'memory_gib_s'}).add(key)
+
+    def brief(row, figures):
+        return {k: float(f'{v:.4g}') if isinstance(v, float) else v for k, v in figures.items()
+                if k in wanted.get(row, figures) or k == 'error' or k.endswith('_error')}
+    rows = [json.dumps({**r, 'figures': brief(r['row'], r['figures'])}) for r in results['rows']]
+    head = json.dumps({k: v for k, v in results.items() if k != 'rows'}, indent=1)
+    with open(name, 'w') as f:
+        f.write(head[:-2] + ',\n "rows": [\n' + ',\n'.join(rows) + '\n]}\n')

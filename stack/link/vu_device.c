@@ -176,9 +176,12 @@ static int set_ring_kick(struct vu_device *dev, uint64_t u64, int *fds, unsigned
 
 	if (result < 0)
 		return result;
+	/* To be polled then. Front-ends ask for that on kernels whose KVM has no event descriptors
+	 * (before 2.6.32). */
+	if (fd < 0)
+		return -EOPNOTSUPP;
 	close_fd(dev, &ring->kick_fd);
 	ring->kick_fd = fd;
-	ring->poll_mode = fd < 0;
 	ring_start(dev, ring);
 	dev->ops->ring_changed(dev->ctx, (unsigned)(u64 & VU_VRING_INDEX));
 	return 0;

@@ -25,7 +25,6 @@ struct vu_ring {
 	bool at_base;              /* the queue has taken its indices up */
 	bool started;              /* between SET_VRING_KICK and GET_VRING_BASE */
 	bool enabled;              /* VU_SET_VRING_ENABLE */
-	bool poll_mode;            /* started without a kick descriptor */
 };
 
 struct vu_device_ops {

@@ -519,6 +519,18 @@ static void make_nonblocking(const int *fds, unsigned n)
 	}
 }
 
+static void refuse(struct vu_port *p, uint32_t request, int err)
+{
+	char why[80];
+
+	if (err == -EOPNOTSUPP)
+		snprintf(why, sizeof(why), "a ring without a kick descriptor: connection closed");
+	else
+		snprintf(why, sizeof(why), "vhost-user request %u refused: connection closed",
+			 request);
+	drop(p, -err, why);
+}
+
 /* Handles the message that has come in. False when the port was dropped. */
 static bool handle(struct vu_port *p, const struct vu_msg *msg)
 {
@@ -530,12 +542,13 @@ static bool handle(struct vu_port *p, const struct vu_msg *msg)
 	int result = vu_device_message(&p->dev, msg, p->in_fds, p->in_fds_n, reply, &reply_len);
 	close_in_fds(p);
 	if (result < 0) {
-		char why[64];
-		snprintf(why, sizeof(why), "vhost-user request %u refused: connection closed",
-			 msg->request);
-		drop(p, -result, why);
+		refuse(p, msg->request, result);
 		return false;
 	}
+	/* Whoever served the rings before us may have died between showing the guest its used
+	 * entries and calling it, which the ring's events do not tell. */
+	if (msg->request == VU_SET_VRING_CALL && (msg->u64 & VU_VRING_INDEX) < VU_RINGS_MAX)
+		call(p, (unsigned)(msg->u64 & VU_VRING_INDEX));
 	/* A front-end that does not read 20 bytes is none. */
 	if (reply_len &&
 	    send(p->fd, reply, reply_len, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)reply_len) {

@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 #define PORTS_MAX 256
-#define CONNECT_MS 500 /* between two tries to reach a front-end */
+#define CONNECT_MS 100      /* before the first try to reach a front-end again, ... */
+#define CONNECT_MAX_MS 2000 /* ... doubled for each up to this */
 
 struct vu_uv {
 	struct vu_port_host host;
@@ -24,6 +25,9 @@ struct vu_uv {
 	struct sockaddr_un front_end; /* sun_family 0: none to connect to */
 	struct vu_port *connected;    /* the port of that front-end; NULL: not there */
 	uv_timer_t connect_timer;
+	uint64_t connect_ms;   /* to the next try */
+	uint64_t connected_ms; /* when the last one succeeded, by the loop's clock */
+	int connect_error;     /* what was told last about tries; 0: nothing */
 	unsigned handles; /* ports and the timer, not yet closed; the last one frees this struct */
 	bool closing;
 };
@@ -43,6 +47,12 @@ static void on_timer_closed(uv_handle_t *handle)
 
 static void on_connect_timer(uv_timer_t *timer);
 
+static void connect_later(struct vu_uv *v)
+{
+	uv_timer_start(&v->connect_timer, on_connect_timer, v->connect_ms, 0);
+	v->connect_ms = v->connect_ms < CONNECT_MAX_MS / 2 ? 2 * v->connect_ms : CONNECT_MAX_MS;
+}
+
 static void on_left(void *ctx, struct vu_port *port)
 {
 	struct vu_uv *v = ctx;
@@ -56,8 +66,11 @@ static void on_left(void *ctx, struct vu_port *port)
 	if (v->connected != port)
 		return;
 	v->connected = NULL;
+	/* One that takes connections only to end them is tried ever less often, too. */
+	if (uv_now(v->host.loop) - v->connected_ms > CONNECT_MAX_MS)
+		v->connect_ms = CONNECT_MS;
 	if (!v->closing)
-		uv_timer_start(&v->connect_timer, on_connect_timer, CONNECT_MS, CONNECT_MS);
+		connect_later(v);
 }
 
 /* On failure the socket stays the caller's. */
@@ -87,19 +100,35 @@ static void on_accepted(void *ctx, int fd)
 		log_warn_errno(-result, "link: a vhost-user guest was turned away");
 }
 
+static int connect_now(struct vu_uv *v)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int result = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)&v->front_end, sizeof(v->front_end)) < 0)
+		result = -errno;
+	if (result == 0)
+		result = attach(v, fd, &v->connected);
+	if (result < 0)
+		close(fd);
+	return result;
+}
+
 static void on_connect_timer(uv_timer_t *timer)
 {
 	struct vu_uv *v = timer->data;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int result = connect_now(v);
 
-	if (fd < 0)
-		return;
-	if (connect(fd, (const struct sockaddr *)&v->front_end, sizeof(v->front_end)) < 0 ||
-	    attach(v, fd, &v->connected) < 0) {
-		close(fd);
-		return;
+	if (result < 0) {
+		if (result != v->connect_error)
+			log_info("link: '%s': %s: trying again until a guest is there",
+				 v->front_end.sun_path, strerror(-result));
+		connect_later(v);
 	}
-	uv_timer_stop(&v->connect_timer);
+	v->connect_error = result;
+	v->connected_ms = uv_now(v->host.loop);
 }
 
 int vu_uv_listen(struct vu_uv *v, const char *path)
@@ -121,7 +150,8 @@ int vu_uv_connect(struct vu_uv *v, const char *path)
 		return -ENAMETOOLONG;
 	v->front_end.sun_family = AF_UNIX;
 	memcpy(v->front_end.sun_path, path, len + 1);
-	uv_timer_start(&v->connect_timer, on_connect_timer, 0, CONNECT_MS);
+	v->connect_ms = CONNECT_MS;
+	uv_timer_start(&v->connect_timer, on_connect_timer, 0, 0);
 	return 0;
 }
 

@@ -29,7 +29,7 @@
 
 static struct process_place place;
 static struct process lwnat;
-static char path[80];
+static char path[80], line[256];
 
 /* One guest: the connection and its memory. */
 struct front {
@@ -42,8 +42,6 @@ struct front {
 
 static void set_up(void)
 {
-	char line[256];
-
 	process_place_make(&place);
 	snprintf(path, sizeof(path), "%s/v", place.dir);
 	snprintf(line, sizeof(line), "--vhost-user|%s|--log-level|info", path);
@@ -98,7 +96,9 @@ static uint64_t ask(struct front *f, uint32_t request, const void *payload, uint
 
 static void say_ring(struct front *f, uint32_t ring, struct vq_driver *vq)
 {
-	struct vu_vring_state size = {ring, SIZE}, base = {ring, 0}, enable = {ring, 1};
+	/* What QEMU says of a ring: as far as the used index the back-end has come. */
+	struct vu_vring_state size = {ring, SIZE}, base = {ring, vq_used_idx(vq)},
+			      enable = {ring, 1};
 	struct vu_vring_addr addr = {.index = ring,
 				     .desc = USER_BASE + vq_desc_at(vq),
 				     .avail = USER_BASE + vq_avail_at(vq),
@@ -124,21 +124,13 @@ static int connect_to(const char *to)
 	return fd;
 }
 
-static void front_begin(struct front *f, uint8_t number)
+static void attach(struct front *f)
 {
 	struct {
 		uint32_t n, padding;
 		struct vu_mem_region region;
 	} table = {1, 0, {VQ_GUEST_BASE, MEM_LEN, USER_BASE, 0}};
 
-	memset(f, 0, sizeof(*f));
-	f->mac = (struct mac){{0x52, 0x54, 0, 0, 9, number}};
-	f->fd = connect_to(path);
-	f->mem_fd = memfd_create("guest", MFD_CLOEXEC);
-	ck_assert_int_eq(ftruncate(f->mem_fd, MEM_LEN), 0);
-	f->mem = mmap(NULL, MEM_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, f->mem_fd, 0);
-	ck_assert(f->mem != MAP_FAILED);
-	vq_init(&f->tx, f->mem, vq_init(&f->rx, f->mem, 0, SIZE, 2048), SIZE, 2048);
 	say(f, VU_SET_OWNER, NULL, 0, -1);
 	ck_assert_uint_eq(ask(f, VU_GET_FEATURES, NULL, 0) & FEATURES, FEATURES);
 	say_u64(f, VU_SET_PROTOCOL_FEATURES, VU_PROTOCOL_F_MQ, -1);
@@ -146,18 +138,41 @@ static void front_begin(struct front *f, uint8_t number)
 	say(f, VU_SET_MEM_TABLE, &table, sizeof(table), f->mem_fd);
 	say_ring(f, RX, &f->rx);
 	say_ring(f, TX, &f->tx);
+}
+
+static void front_boot(struct front *f, uint8_t number)
+{
+	memset(f, 0, sizeof(*f));
+	f->mac = (struct mac){{0x52, 0x54, 0, 0, 9, number}};
+	f->mem_fd = memfd_create("guest", MFD_CLOEXEC);
+	ck_assert_int_eq(ftruncate(f->mem_fd, MEM_LEN), 0);
+	f->mem = mmap(NULL, MEM_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, f->mem_fd, 0);
+	ck_assert(f->mem != MAP_FAILED);
+	vq_init(&f->tx, f->mem, vq_init(&f->rx, f->mem, 0, SIZE, 2048), SIZE, 2048);
 	vq_offer_buffers(&f->rx, SIZE);
 }
 
-static void front_end(struct front *f)
+static void front_begin(struct front *f, uint8_t number)
+{
+	front_boot(f, number);
+	f->fd = connect_to(path);
+	attach(f);
+}
+
+static void detach(struct front *f)
 {
 	close(f->fd);
-	munmap(f->mem, MEM_LEN);
-	close(f->mem_fd);
 	for (unsigned i = 0; i < 2; i++) {
 		close(f->kick[i]);
 		close(f->call[i]);
 	}
+}
+
+static void front_end(struct front *f)
+{
+	detach(f);
+	munmap(f->mem, MEM_LEN);
+	close(f->mem_fd);
 }
 
 /* ---- frames ---- */
@@ -385,17 +400,83 @@ START_TEST(test_the_ring_goes_on_where_it_was_stopped)
 }
 END_TEST
 
+START_TEST(test_a_guest_outlives_the_process_and_goes_on_with_the_next)
+{
+	struct front f;
+
+	front_begin(&f, 2);
+	for (unsigned i = 0; i < 3; i++) {
+		check_arp(&f);
+		process_kill(&lwnat);
+		detach(&f);
+		vq_offer_buffers(&f.rx, 1);
+		process_start(&lwnat, &place, line);
+		f.fd = connect_to(path);
+		attach(&f);
+	}
+	check_arp(&f);
+	front_end(&f);
+}
+END_TEST
+
+/* The process before this one has shown its last used entries and died: the guest, which waits for
+ * a call since an earlier one, would wait for 65,536 more. */
+START_TEST(test_a_call_that_was_never_made_is_made_by_the_next_process)
+{
+	struct pollfd call = {.events = POLLIN};
+	uint8_t bytes[128];
+	struct front f;
+
+	front_begin(&f, 2);
+	vq_set_used_event(&f.rx, (uint16_t)(f.rx.used_seen - 1)); /* asks for none */
+	vq_send(&f.tx, bytes, (uint32_t)arp_request(&f, bytes));
+	kick(&f, TX);
+	for (unsigned i = 0; vq_used_idx(&f.rx) == f.rx.used_seen && i < WAIT_MS; i++)
+		poll(NULL, 0, 1);
+	process_kill(&lwnat);
+	detach(&f);
+	process_start(&lwnat, &place, line);
+	f.fd = connect_to(path);
+	attach(&f);
+	call.fd = f.call[RX];
+	ck_assert_int_eq(poll(&call, 1, WAIT_MS), 1);
+	front_end(&f);
+}
+END_TEST
+
+START_TEST(test_a_ring_that_would_have_to_be_polled_is_refused)
+{
+	struct front f;
+
+	begin_with_witness(&f);
+	say_u64(&f, VU_SET_VRING_KICK, TX | VU_VRING_NO_FD, -1);
+	process_wait_for_log(&lwnat, "a ring without a kick descriptor");
+	end_with_witness(&f);
+}
+END_TEST
+
+/* A process that connects to a front-end; its listening socket. */
+static int start_dialler(struct process *other, struct sockaddr_un *name)
+{
+	char words[256];
+
+	*name = (struct sockaddr_un){.sun_family = AF_UNIX};
+	snprintf(name->sun_path, sizeof(name->sun_path), "%s/qemu", place.dir);
+	snprintf(words, sizeof(words), "--name|other|--log-level|info|--vhost-user-connect|%s",
+		 name->sun_path);
+	process_start(other, &place, words);
+	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
+
 START_TEST(test_a_front_end_that_listens_is_connected_to_again_and_again)
 {
-	struct sockaddr_un name = {.sun_family = AF_UNIX};
 	struct process other = {0};
-	char line[256];
-	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un name;
+	int listener = start_dialler(&other, &name);
 
-	snprintf(name.sun_path, sizeof(name.sun_path), "%s/qemu", place.dir);
-	snprintf(line, sizeof(line), "--name|other|--vhost-user-connect|%s", name.sun_path);
-	process_start(&other, &place, line);
+	process_wait_for_log(&other, "No such file or directory: trying again");
 	ck_assert_int_eq(bind(listener, (struct sockaddr *)&name, sizeof(name)), 0);
+	process_wait_for_log(&other, "Connection refused: trying again");
 	ck_assert_int_eq(listen(listener, 4), 0);
 	for (unsigned i = 0; i < 2; i++) {
 		struct pollfd p = {.fd = listener, .events = POLLIN};
@@ -408,6 +489,30 @@ START_TEST(test_a_front_end_that_listens_is_connected_to_again_and_again)
 	}
 	process_kill(&other);
 	close(listener);
+}
+END_TEST
+
+START_TEST(test_a_guest_goes_on_when_its_listening_front_end_takes_the_next_connection)
+{
+	struct process other = {0};
+	struct sockaddr_un name;
+	struct front f;
+	int listener = start_dialler(&other, &name);
+
+	ck_assert_int_eq(bind(listener, (struct sockaddr *)&name, sizeof(name)), 0);
+	ck_assert_int_eq(listen(listener, 4), 0);
+	front_boot(&f, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		f.fd = accept(listener, NULL, NULL);
+		attach(&f);
+		check_arp(&f);
+		detach(&f);
+		vq_offer_buffers(&f.rx, 1);
+	}
+	process_kill(&other);
+	close(listener);
+	munmap(f.mem, MEM_LEN);
+	close(f.mem_fd);
 }
 END_TEST
 
@@ -427,6 +532,11 @@ int main(void)
 	tcase_add_test(tc, test_a_kick_that_is_no_event_descriptor_is_survived);
 	tcase_add_test(tc, test_memory_that_goes_while_in_use_stops_the_rings_until_it_is_back);
 	tcase_add_test(tc, test_the_ring_goes_on_where_it_was_stopped);
+	tcase_add_test(tc, test_a_guest_outlives_the_process_and_goes_on_with_the_next);
+	tcase_add_test(tc, test_a_call_that_was_never_made_is_made_by_the_next_process);
+	tcase_add_test(tc, test_a_ring_that_would_have_to_be_polled_is_refused);
+	tcase_add_test(tc,
+		       test_a_guest_goes_on_when_its_listening_front_end_takes_the_next_connection);
 	tcase_add_test(tc, test_a_front_end_that_listens_is_connected_to_again_and_again);
 	suite_add_tcase(suite, tc);
 	SRunner *runner = srunner_create(suite);

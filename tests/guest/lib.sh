@@ -21,6 +21,7 @@ sockets=
 nettool=
 by_name=
 vhost=
+vhost_ram=(-object "memory-backend-memfd,id=ram,size=320M,share=on" -machine "memory-backend=ram")
 
 end_all() {
 	local pid
@@ -183,11 +184,12 @@ qemu_guest() { # NAME OPTION...
 		-append 'console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=on' "$@"
 }
 
-# QEMU's words for a guest's connection, in $netdev: 'vhost:PATH' is vhost-user, which needs shared memory.
+# QEMU's words for a guest's connection, in $netdev: 'vhost:PATH' is vhost-user, which needs shared memory (another
+# kind of it in $vhost_ram).
 netdev_words() { # SOCKET
 	case $1 in
 	vhost:*)
-		netdev=(-object memory-backend-memfd,id=ram,size=320M,share=on -machine memory-backend=ram
+		netdev=("${vhost_ram[@]}"
 			-chardev "socket,id=char0,path=${1#vhost:}${vhost_chardev:-}" -netdev "vhost-user,id=net0,chardev=char0${vhost_netdev:-}")
 		;;
 	*) netdev=(-netdev "stream,id=net0,server=off,addr.type=unix,addr.path=$1") ;;

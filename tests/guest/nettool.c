@@ -2,6 +2,8 @@
  * being static, inside the guest. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -10,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,15 +24,17 @@ enum {
 
 static int usage(void)
 {
-	fputs(
-	    "usage: nettool free-port                    print a port free for TCP and UDP on "
-	    "127.0.0.1\n"
-	    "       nettool udp-echo PORT [ADDRESS]      answer every datagram with itself (of "
-	    "both families)\n"
-	    "       nettool udp-ask ADDRESS PORT LENGTH  send LENGTH bytes, want the same back\n"
-	    "       nettool dns ADDRESS PORT NAME IPV4   a name server that knows one name\n"
-	    "       nettool dhcp6 INTERFACE NAME         a DHCPv6 lease for a host of this name\n",
-	    stderr);
+	fputs("usage: nettool free-port                    print a port free for TCP and UDP on "
+	      "127.0.0.1\n"
+	      "       nettool udp-echo PORT [ADDRESS]      answer every datagram with itself (of "
+	      "both families)\n"
+	      "       nettool udp-ask ADDRESS PORT LENGTH  send LENGTH bytes, want the same back\n"
+	      "       nettool dns ADDRESS PORT NAME IPV4   a name server that knows one name\n"
+	      "       nettool dhcp6 INTERFACE NAME         a DHCPv6 lease for a host of this name\n"
+	      "       nettool pairs INTERFACE [NUMBER]     prints or sets how many queue pairs are "
+	      "used\n"
+	      "       nettool packets INTERFACE            prints the driver's packet counters\n",
+	      stderr);
 	return 2;
 }
 
@@ -351,6 +356,63 @@ static int dhcp6(const char *interface_name, const char *name)
 	return exchange(fd, interface, &m, REPLY, &reply) && print_lease(&reply) ? 0 : 1;
 }
 
+static bool ethtool(const char *interface, void *command)
+{
+	struct ifreq request = {.ifr_data = command};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	bool done;
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", interface);
+	done = fd >= 0 && ioctl(fd, SIOCETHTOOL, &request) == 0;
+	if (!done)
+		perror("nettool: ethtool");
+	close(fd);
+	return done;
+}
+
+static int pairs(const char *interface, const char *number)
+{
+	struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
+
+	if (!ethtool(interface, &channels))
+		return 1;
+	if (!number) {
+		printf("%u of %u\n", channels.combined_count, channels.max_combined);
+		return 0;
+	}
+	channels.cmd = ETHTOOL_SCHANNELS;
+	channels.combined_count = (uint32_t)atoi(number);
+	return ethtool(interface, &channels) ? 0 : 1;
+}
+
+static int packets(const char *interface)
+{
+	struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
+	struct ethtool_gstrings *names;
+	struct ethtool_stats *values;
+
+	if (!ethtool(interface, &info))
+		return 1;
+	names = calloc(1, sizeof(*names) + (size_t)info.n_stats * ETH_GSTRING_LEN);
+	values = calloc(1, sizeof(*values) + info.n_stats * sizeof(values->data[0]));
+	if (!names || !values)
+		return 1;
+	names->cmd = ETHTOOL_GSTRINGS;
+	names->string_set = ETH_SS_STATS;
+	names->len = values->n_stats = info.n_stats;
+	values->cmd = ETHTOOL_GSTATS;
+	if (!ethtool(interface, names) || !ethtool(interface, values))
+		return 1;
+	for (uint32_t i = 0; i < info.n_stats; i++) {
+		const char *name = (const char *)names->data + (size_t)i * ETH_GSTRING_LEN;
+		if (strstr(name, "_packets"))
+			printf("%.*s %llu\n", ETH_GSTRING_LEN, name, values->data[i]);
+	}
+	free(names);
+	free(values);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *verb = argc > 1 ? argv[1] : "";
@@ -369,5 +431,9 @@ int main(int argc, char **argv)
 		return serve_udp(&name, answer_dns, &known);
 	if (strcmp(verb, "dhcp6") == 0 && argc == 4)
 		return dhcp6(argv[2], argv[3]);
+	if (strcmp(verb, "pairs") == 0 && (argc == 3 || argc == 4))
+		return pairs(argv[2], argc == 4 ? argv[3] : NULL);
+	if (strcmp(verb, "packets") == 0 && argc == 3)
+		return packets(argv[2]);
 	return usage();
 }

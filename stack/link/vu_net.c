@@ -9,6 +9,8 @@
 
 #define MERGED_MAX 1024 /* buffers that one frame may take: 64 KiB in the smallest ones */
 
+#define FLOWS_N 1024 /* whose queue pair is remembered */
+
 /* A frame that waits for room. */
 struct kept {
 	struct kept *next;
@@ -32,6 +34,8 @@ struct vu_net {
 
 	uint16_t put_head[MERGED_MAX];
 	uint32_t put_len[MERGED_MAX];
+	uint8_t
+	    sent_on[FLOWS_N]; /* by flow_hash(): the pair it was sent on last, plus 1; 0: none */
 	bool broke;
 	struct kept *kept, **kept_end;
 	size_t kept_bytes;
@@ -82,6 +86,37 @@ static size_t cursor_read(struct cursor *from, void *ret, size_t len)
 	struct cursor to = {&iov, 1, 0};
 
 	return cursor_copy(&to, from, len);
+}
+
+/* ---- queue pairs ---- */
+
+/* Frames of one connection stay in order: they go to one queue, that on which the guest sends its
+ * half ("automatic receive steering", virtio 1.2 section 5.1.6.5.6.1), so that one of its
+ * processors has all of the work. The same number for both directions: of addresses and ports. */
+static uint32_t flow_hash(const struct iovec *headers)
+{
+	const uint8_t *p = headers->iov_base;
+	size_t from = 26, addr_len = 4; /* IPv4 without options */
+	uint32_t hash = 0;
+
+	if (headers->iov_len >= FRAME_HDR_LEN && p[12] == 0x86 && p[13] == 0xdd) {
+		from = 22;
+		addr_len = 16;
+	}
+	size_t ports = from + 2 * addr_len;
+	if (headers->iov_len < ports + 4)
+		return 0;
+	for (size_t i = from; i < from + addr_len; i++)
+		hash = (hash ^ (p[i] + p[i + addr_len])) * 16777619U; /* FNV-1a */
+	for (size_t i = ports; i < ports + 2; i++)
+		hash = (hash ^ (p[i] + p[i + 2])) * 16777619U;
+	return hash ^ hash >> 16;
+}
+
+static void note_pair(struct vu_net *net, unsigned ring, const struct frame *frame)
+{
+	if (net->dev->features & VIRTIO_NET_F_MQ)
+		net->sent_on[flow_hash(&frame->iov[0]) % FLOWS_N] = (uint8_t)(ring / 2 + 1);
 }
 
 /* ---- from the guest ---- */
@@ -165,10 +200,12 @@ int vu_net_take(struct vu_net *net, unsigned ring, vu_net_frame *frame_in, void 
 			break;
 		}
 		net->batch_head[net->batch_n++] = net->chain.head;
-		if (taken == TAKEN)
+		if (taken == TAKEN) {
+			note_pair(net, ring, &frame);
 			frame_in(ctx, &frame);
-		else if (frame_in)
+		} else if (frame_in) {
 			net->counters.malformed++;
+		}
 	}
 	return (int)net->batch_n;
 }
@@ -194,23 +231,6 @@ static bool takes_frames(const struct vu_ring *ring)
 	return vu_ring_serves(ring) && ring->enabled;
 }
 
-/* Frames of one connection stay in order: they go to one queue. Which one is ours to choose
- * (virtio 1.2 section 5.1.6.5.6.1); the addresses and ports decide. */
-static uint32_t flow_hash(const struct frame *frame)
-{
-	const uint8_t *p = frame->iov[0].iov_base;
-	size_t len = frame->iov[0].iov_len, from = 26, to = 38; /* IPv4 without options */
-	uint32_t hash = 0;
-
-	if (len >= 14 && p[12] == 0x86 && p[13] == 0xdd) {
-		from = 22;
-		to = 58;
-	}
-	for (size_t i = from; i < to && i < len; i++)
-		hash = (hash ^ p[i]) * 16777619U; /* FNV-1a */
-	return hash ^ hash >> 16;
-}
-
 static struct vu_ring *rx_ring_for(struct vu_net *net, const struct frame *frame)
 {
 	struct vu_ring *rx[VU_PAIRS_MAX];
@@ -220,9 +240,12 @@ static struct vu_ring *rx_ring_for(struct vu_net *net, const struct frame *frame
 		if (takes_frames(&net->dev->ring[i]))
 			rx[n++] = &net->dev->ring[i];
 	}
-	if (n == 0)
-		return NULL;
-	return n == 1 ? rx[0] : rx[flow_hash(frame) % n];
+	if (n <= 1)
+		return n == 1 ? rx[0] : NULL;
+	uint32_t hash = flow_hash(&frame->iov[0]);
+	unsigned pair = net->sent_on[hash % FLOWS_N];
+	struct vu_ring *same = pair ? &net->dev->ring[2 * (pair - 1)] : NULL;
+	return same && takes_frames(same) ? same : rx[hash % n];
 }
 
 enum put { PUT, PUT_FULL, PUT_TOO_LARGE, PUT_BROKEN };

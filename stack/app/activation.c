@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,11 +20,26 @@ static int option_of(int fd, int option)
 	return getsockopt(fd, SOL_SOCKET, option, &value, &len) < 0 ? -1 : value;
 }
 
+/* Where the socket of this name belongs; any other name is the guests'. */
+static int *slot_of(struct activation *a, const char *name, const char **ret_meant_for)
+{
+	if (strcmp(name, "control") == 0) {
+		*ret_meant_for = "control";
+		return &a->control_fd;
+	}
+	if (strcmp(name, "vhost") == 0) {
+		*ret_meant_for = "vhost-user guests";
+		return &a->vhost_fd;
+	}
+	*ret_meant_for = "guests";
+	return &a->guests_fd;
+}
+
 static int take_one(struct activation *a, int fd, const char *name,
 		    char error[ACTIVATION_ERROR_MAX])
 {
-	bool is_control = strcmp(name, "control") == 0;
-	int *slot = is_control ? &a->control_fd : &a->guests_fd;
+	const char *meant_for;
+	int *slot = slot_of(a, name, &meant_for);
 
 	if (option_of(fd, SO_DOMAIN) != AF_UNIX || option_of(fd, SO_TYPE) != SOCK_STREAM ||
 	    option_of(fd, SO_ACCEPTCONN) != 1) {
@@ -39,8 +53,8 @@ static int take_one(struct activation *a, int fd, const char *name,
 		snprintf(
 		    error, ACTIVATION_ERROR_MAX,
 		    "socket activation: more than one socket for %s (accepted: one for guests, "
-		    "and one with FileDescriptorName=control)",
-		    is_control ? "control" : "guests");
+		    "and one each with FileDescriptorName=vhost and FileDescriptorName=control)",
+		    meant_for);
 		return -EINVAL;
 	}
 	*slot = fd;
@@ -82,12 +96,12 @@ int activation_take(struct activation *ret, char error[ACTIVATION_ERROR_MAX])
 	long fds_n = fds ? strtol(fds, NULL, 10) : 0;
 	int result = 0;
 
-	*ret = (struct activation){-1, -1};
+	*ret = (struct activation){-1, -1, -1};
 	if (!pid || strtol(pid, NULL, 10) != (long)getpid() || fds_n <= 0)
 		return 0;
 	if (fds_n > FDS_MAX) {
 		snprintf(error, ACTIVATION_ERROR_MAX,
-			 "socket activation: %ld sockets (accepted: 2)", fds_n);
+			 "socket activation: %ld sockets (accepted: 3)", fds_n);
 		result = -EINVAL;
 	}
 	if (result == 0)

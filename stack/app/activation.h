@@ -6,6 +6,7 @@
 
 struct activation {
 	int guests_fd;  /* a listening UNIX stream socket for guests; -1: none */
+	int vhost_fd;   /* likewise for vhost-user guests, by the name "vhost" */
 	int control_fd; /* likewise for the control API, by the name "control" */
 };
 

@@ -314,7 +314,8 @@ int app_run(const struct options *options)
 	/* Known before guests are adopted: one may be gone again by then. */
 	a->ends_with_last_port = options->fd.n + options->vhost_user_fd.n > 0 &&
 				 !options->socket[0] && !options->vhost_user[0] &&
-				 !options->vhost_user_connect[0] && activation.guests_fd < 0;
+				 !options->vhost_user_connect[0] && activation.guests_fd < 0 &&
+				 activation.vhost_fd < 0;
 	result = build(a);
 	if (result == 0)
 		result = app_open(&a->net);

@@ -22,6 +22,8 @@ int app_open(struct network *net);
  * 'error'. */
 int app_runtime_path(const struct network *net, const char *suffix, char path[OPTIONS_PATH_MAX],
 		     char error[RUNTIME_ERROR_MAX]);
+/* Of a socket that was bound by somebody else. */
+void app_path_of(int fd, char path[OPTIONS_PATH_MAX]);
 int app_open_vhost(struct network *net); /* a part of app_open(): vhost-user's ways in */
 /* Descriptors of the command line must not be inherited by what is run. 0 or a negative errno. */
 int app_keep_fds(const struct options *options);

@@ -26,8 +26,7 @@ int app_runtime_path(const struct network *net, const char *suffix, char path[OP
 	return runtime_socket_path(&place, file, path, OPTIONS_PATH_MAX, error);
 }
 
-/* Of a socket that was bound by somebody else. */
-static void path_of(int fd, char path[OPTIONS_PATH_MAX])
+void app_path_of(int fd, char path[OPTIONS_PATH_MAX])
 {
 	struct sockaddr_un name = {0};
 	socklen_t len = sizeof(name);
@@ -55,7 +54,7 @@ static int find_socket_path(struct network *net)
 	int result;
 
 	if (net->activation.guests_fd >= 0) {
-		path_of(net->activation.guests_fd, net->socket_path);
+		app_path_of(net->activation.guests_fd, net->socket_path);
 		return 0;
 	}
 	if (net->options->socket[0]) {
@@ -108,7 +107,7 @@ static int adopt_control(struct network *net)
 {
 	int result = control_new(&net->control, net);
 
-	path_of(net->activation.control_fd, net->control_path);
+	app_path_of(net->activation.control_fd, net->control_path);
 	if (result == 0)
 		result = control_adopt(net->control, net->activation.control_fd);
 	if (result < 0)

@@ -12,6 +12,10 @@ static int find_path(struct network *net)
 	const struct options *o = net->options;
 	char error[RUNTIME_ERROR_MAX];
 
+	if (net->activation.vhost_fd >= 0) {
+		app_path_of(net->activation.vhost_fd, net->vhost_path);
+		return 0;
+	}
 	if (o->vhost_user[0]) {
 		memcpy(net->vhost_path, o->vhost_user, sizeof(net->vhost_path));
 		return 0;
@@ -41,6 +45,17 @@ static int listen_for_guests(struct network *net)
 	return result;
 }
 
+static int listen_activated(struct network *net)
+{
+	int result = vu_uv_listen_fd(net->vhost, net->activation.vhost_fd);
+
+	if (result < 0)
+		log_err_errno(result, "socket activation: vhost");
+	else
+		net->activation.vhost_fd = -1;
+	return result;
+}
+
 static int adopt_guests(struct network *net)
 {
 	const struct options_fds *fds = &net->options->vhost_user_fd;
@@ -66,7 +81,9 @@ int app_open_vhost(struct network *net)
 	const char *front_end = net->options->vhost_user_connect;
 	int result = find_path(net);
 
-	if (result == 0 && net->vhost_path[0])
+	if (result == 0 && net->activation.vhost_fd >= 0)
+		result = listen_activated(net);
+	else if (result == 0 && net->vhost_path[0])
 		result = listen_for_guests(net);
 	if (result == 0 && front_end[0])
 		result = vu_uv_connect(net->vhost, front_end);

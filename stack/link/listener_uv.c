@@ -64,25 +64,19 @@ static void on_listener(uv_poll_t *poll, int status, int events)
 	}
 }
 
-int listener_uv_new(struct listener_uv **ret, uv_loop_t *loop, const char *path,
-		    listener_uv_accepted *accepted, void *ctx)
+int listener_uv_new_fd(struct listener_uv **ret, uv_loop_t *loop, int fd,
+		       listener_uv_accepted *accepted, void *ctx)
 {
 	struct listener_uv *l = calloc(1, sizeof(*l));
 
 	if (!l)
 		return -ENOMEM;
-	int result = stream_path_listen(path, &l->path, &l->fd);
+	int result = uv_poll_init(loop, &l->poll, fd);
 	if (result < 0) {
 		free(l);
 		return result;
 	}
-	result = uv_poll_init(loop, &l->poll, l->fd);
-	if (result < 0) {
-		stream_path_remove(&l->path);
-		close(l->fd);
-		free(l);
-		return result;
-	}
+	l->fd = fd;
 	l->loop = loop;
 	l->accepted = accepted;
 	l->ctx = ctx;
@@ -92,6 +86,24 @@ int listener_uv_new(struct listener_uv **ret, uv_loop_t *loop, const char *path,
 	l->retry.data = l;
 	uv_poll_start(&l->poll, UV_READABLE, on_listener);
 	*ret = l;
+	return 0;
+}
+
+int listener_uv_new(struct listener_uv **ret, uv_loop_t *loop, const char *path,
+		    listener_uv_accepted *accepted, void *ctx)
+{
+	struct stream_path made;
+	int fd, result = stream_path_listen(path, &made, &fd);
+
+	if (result < 0)
+		return result;
+	result = listener_uv_new_fd(ret, loop, fd, accepted, ctx);
+	if (result < 0) {
+		stream_path_remove(&made);
+		close(fd);
+		return result;
+	}
+	(*ret)->path = made;
 	return 0;
 }
 

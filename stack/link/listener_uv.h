@@ -13,6 +13,10 @@ typedef void listener_uv_accepted(void *ctx, int fd);
 /* Listens at 'path'; errors as of stream_path_listen(), or -ENOMEM. */
 int listener_uv_new(struct listener_uv **ret, uv_loop_t *loop, const char *path,
 		    listener_uv_accepted *accepted, void *ctx);
+/* The same with a socket that listens already: the listener's, unless this fails. Its file is left
+ * alone. */
+int listener_uv_new_fd(struct listener_uv **ret, uv_loop_t *loop, int fd,
+		       listener_uv_accepted *accepted, void *ctx);
 /* Removes the socket file, if it is still the one made here. The memory goes when libuv has closed
  * the handles. NULL is fine. */
 void listener_uv_close(struct listener_uv *listener);

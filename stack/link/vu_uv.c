@@ -138,6 +138,13 @@ int vu_uv_listen(struct vu_uv *v, const char *path)
 	return listener_uv_new(&v->listener, v->host.loop, path, on_accepted, v);
 }
 
+int vu_uv_listen_fd(struct vu_uv *v, int fd)
+{
+	if (v->listener)
+		return -EALREADY;
+	return listener_uv_new_fd(&v->listener, v->host.loop, fd, on_accepted, v);
+}
+
 int vu_uv_connect(struct vu_uv *v, const char *path)
 {
 	size_t len = strlen(path);

@@ -16,6 +16,8 @@ int vu_uv_new(struct vu_uv **ret, uv_loop_t *loop, struct lan *lan,
 	      const struct stream_uv_events *events);
 /* Listens on a UNIX socket; errors as of stream_uv_listen(). */
 int vu_uv_listen(struct vu_uv *v, const char *path);
+/* The same with a socket that listens already; it is taken over unless this fails. */
+int vu_uv_listen_fd(struct vu_uv *v, int fd);
 /* Connects to a front-end that listens at 'path', now and again whenever it is not there: QEMU may
  * be started, and started again, at any time. One path; 0, -EALREADY, -ENAMETOOLONG, -EINVAL. */
 int vu_uv_connect(struct vu_uv *v, const char *path);

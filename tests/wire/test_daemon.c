@@ -194,20 +194,19 @@ END_TEST
 
 /* A shell puts the sockets at 3 and 4 and its own process id, which exec keeps, into the
  * environment, as the service manager does. */
-static void activate(int guests, int control, const char *arguments)
+static void activate(int guests, int second, const char *names)
 {
 	char command[PATH_MAX + 400];
 	pid_t pid;
 
 	fflush(stdout);
 	snprintf(command, sizeof(command),
-		 "LISTEN_PID=$$ LISTEN_FDS=%d LISTEN_FDNAMES=%s exec %s %s >%s/out 2>%s/err",
-		 control < 0 ? 1 : 2, control < 0 ? "lwnat.socket" : "guests:control",
-		 place.program, arguments, place.dir, place.dir);
+		 "LISTEN_PID=$$ LISTEN_FDS=%d LISTEN_FDNAMES=%s exec %s >%s/out 2>%s/err",
+		 second < 0 ? 1 : 2, names, place.program, place.dir, place.dir);
 	pid = fork();
 	if (pid == 0) {
 		int high = fcntl(guests, F_DUPFD, 20),
-		    high2 = control < 0 ? -1 : fcntl(control, F_DUPFD, 20);
+		    high2 = second < 0 ? -1 : fcntl(second, F_DUPFD, 20);
 
 		dup2(high, 3);
 		if (high2 >= 0)
@@ -263,7 +262,7 @@ START_TEST(test_activated_sockets_are_served_and_their_files_stay)
 	guest = connect_to(in_place("guests.sock"));
 	client = connect_to(in_place("control.sock"));
 	ck_assert_int_gt(write(client, request, strlen(request)), 0);
-	activate(guests, control, "");
+	activate(guests, control, "guests:control");
 	wait_for_content(in_place("out"), "ready\n");
 	wait_for_content(in_place("err"), "port1: guest attached");
 	ck_assert_int_gt(recv(client, reply, sizeof(reply) - 1, 0), 0);
@@ -288,10 +287,33 @@ START_TEST(test_one_activated_socket_of_any_name_is_the_guests)
 	process_place_make(&place);
 	guests = bound("guests.sock", SOCK_STREAM);
 	guest = connect_to(in_place("guests.sock"));
-	activate(guests, -1, "");
+	activate(guests, -1, "lwnat.socket");
 	wait_for_content(in_place("err"), "port1: guest attached");
 	kill(program.pid, SIGTERM);
 	ck_assert_int_eq(finish_activated(), 0);
+	close(guest);
+	process_place_remove(&place);
+}
+END_TEST
+
+START_TEST(test_an_activated_vhost_user_socket_is_served_and_its_file_stays)
+{
+	int guests, vhost, guest;
+	char expect[200];
+	struct stat st;
+
+	process_place_make(&place);
+	guests = bound("guests.sock", SOCK_STREAM);
+	vhost = bound("vhost.sock", SOCK_STREAM);
+	guest = connect_to(in_place("vhost.sock"));
+	activate(guests, vhost, "guests:vhost");
+	wait_for_content(in_place("out"), "ready\n");
+	wait_for_content(in_place("err"), "port1: guest attached (vhost-user)");
+	snprintf(expect, sizeof(expect), "path=%s", in_place("vhost.sock"));
+	ck_assert_ptr_nonnull(strstr(content(in_place("out")), expect));
+	kill(program.pid, SIGTERM);
+	ck_assert_int_eq(finish_activated(), 0);
+	ck_assert_int_eq(lstat(in_place("vhost.sock"), &st), 0);
 	close(guest);
 	process_place_remove(&place);
 }
@@ -303,7 +325,7 @@ START_TEST(test_activated_socket_of_another_kind_is_refused)
 
 	process_place_make(&place);
 	datagrams = bound("guests.sock", SOCK_DGRAM);
-	activate(datagrams, -1, "");
+	activate(datagrams, -1, "lwnat.socket");
 	ck_assert_int_eq(finish_activated(), 1);
 	ck_assert_ptr_nonnull(strstr(content(in_place("err")),
 				     "socket activation: 'lwnat.socket' is no listening UNIX"));
@@ -332,6 +354,7 @@ int main(void)
 			 test_watchdog_is_told_that_the_loop_turns,
 			 test_activated_sockets_are_served_and_their_files_stay,
 			 test_one_activated_socket_of_any_name_is_the_guests,
+			 test_an_activated_vhost_user_socket_is_served_and_its_file_stays,
 			 test_activated_socket_of_another_kind_is_refused,
 			 test_sockets_meant_for_another_process_are_left_alone);
 }

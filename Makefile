@@ -327,7 +327,7 @@ help:
 	@echo 'make check-unit, check-core, check-wire, check-fuzz, check-guest    one kind of them'
 	@echo 'make check-all      lint, and check with longer fuzzing and the slow guests (SLOW=1) as well'
 	@echo 'make fuzz           fuzzes with clang: FUZZ="name..." FUZZ_SECONDS=n for each'
-	@echo 'make bench          measures beside passt and libslirp: BENCH=--quick, --verify, --help'
+	@echo 'make bench          measures beside passt, libslirp, slirp4netns: BENCH=--quick, --verify, --help'
 	@echo 'make lint           layout, layers, lengths, static analysis'
 	@echo 'make install        PREFIX=/usr/local DESTDIR='
 	@echo 'make uninstall, clean'

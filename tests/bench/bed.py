@@ -198,7 +198,8 @@ class Bed:
         self.iperf = self.start_iperf() if with_iperf else None
         self.echo = self.server.start(f'{self.bin}/load serve {SERVER}')
         self.flood = self.server.start(f'{self.bin}/flood serve {SERVER}')
-        self.pump = self.server.start(f'{self.bin}/pump serve {SERVER}')
+        self.pump = None
+        self.restart_pump()
         for _ in range(50):                             # until both listen
             if self.server.shell('ss -Hltn').count(SERVER) > with_iperf and 'error' not in self.load(self.host, 'rr 50', 5):
                 return
@@ -218,6 +219,10 @@ class Bed:
 
     def start_iperf(self):
         return self.server.start(f'iperf3 -s -B {SERVER}')
+
+    def restart_pump(self):
+        end(self.pump)
+        self.pump = self.server.start(f'{self.bin}/pump serve {SERVER}')
 
     def load(self, ns, command, timeout_s=30):
         name, *args = command.split()

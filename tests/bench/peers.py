@@ -49,10 +49,8 @@ class Peer:
         """What it says of itself, and its package: Debian's passt only knows that it is passt."""
         def first(command):
             p = subprocess.run(command, capture_output=True, text=True, timeout=10)
-            return (p.stdout or p.stderr).strip().split('\n')[0] if not p.returncode else ''
-        text = first([self.program, '--version'])
-        if self.name.split('-')[0] not in text.lower() and 'version' not in text:
-            text = f'{self.program}, which does not say its version'
+            return p.stdout.strip().split('\n')[0] if not p.returncode else ''
+        text = first([self.program, '--version']) or f'{self.program}, which does not say its version'
         package = first(['dpkg', '-S', self.program]).split(':')[0] if shutil.which('dpkg') else ''
         return f'{text} [{package} {first(["dpkg-query", "-Wf", "${Version}", package])}]' if package else text
 

@@ -26,6 +26,8 @@ enum {
 	CHUNK_LEN = 256 << 10,
 	MIB = 1 << 20,
 	PATIENCE_S = 15,
+	SLICE_S = 1,      /* of waiting for data, or for room */
+	ENOUGH_MS = 8000, /* beside the stop, for a stream of a given length */
 	MS_MAX = 600 * 1000,
 };
 
@@ -79,19 +81,34 @@ static struct pump pump_new(void)
 
 /* ---- both ends ---- */
 
-static bool send_stream(const struct pump *p, int fd, const struct want *want)
+static void wait_at_most(int fd, int seconds)
 {
-	uint64_t end = now_us() + (uint64_t)want->ms * 1000, sent = 0;
+	struct timeval patience = {.tv_sec = seconds};
 
-	while (want->len ? sent < want->len : now_us() < end) {
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+}
+
+/* How long both ends go on at most; what a slow way still holds then is left there. */
+static uint64_t most_us(const struct want *want)
+{
+	return (want->len ? want->ms + ENOUGH_MS : want->ms) * (uint64_t)1000;
+}
+
+static void send_stream(const struct pump *p, int fd, const struct want *want)
+{
+	uint64_t end = now_us() + most_us(want), sent = 0;
+
+	wait_at_most(fd, SLICE_S);
+	while (now_us() < end && (!want->len || sent < want->len)) {
 		uint64_t left = want->len ? want->len - sent : CHUNK_LEN;
 		ssize_t n = send(fd, p->pattern + sent % PATTERN_LEN,
 				 left < CHUNK_LEN ? (size_t)left : CHUNK_LEN, 0);
-		if (n <= 0)
-			return false;
-		sent += (uint64_t)n;
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return;
+		sent += n > 0 ? (uint64_t)n : 0;
 	}
-	return shutdown(fd, SHUT_WR) == 0;
+	shutdown(fd, SHUT_WR);
 }
 
 static uint64_t wrong_bytes(const struct pump *p, uint64_t at, size_t len)
@@ -106,44 +123,50 @@ static uint64_t wrong_bytes(const struct pump *p, uint64_t at, size_t len)
 	return n;
 }
 
-/* Reads to the end, or until nothing comes any more. */
+/* Reads on after the stop at 'on', or, when that is 0, has not stopped. */
+static void note(struct seen *seen, uint64_t now, uint64_t gap, uint64_t on, size_t len)
+{
+	seen->bytes += len;
+	seen->gap_us = gap > seen->gap_us ? gap : seen->gap_us;
+	if (!on)
+		return;
+	seen->after_bytes += len;
+	seen->after_us = now - on;
+	seen->after_gap_us = gap > seen->after_gap_us ? gap : seen->after_gap_us;
+}
+
+/* Reads to the end, or as long as is meant. */
 static struct seen receive_stream(const struct pump *p, int fd, const struct want *want)
 {
 	struct seen seen = {0};
-	uint64_t first = 0, last = 0, on = 0;
-	ssize_t n;
+	uint64_t begin = now_us(), first = 0, last = 0, on = 0, now = begin;
 
-	while ((n = recv(fd, p->chunk, CHUNK_LEN, 0)) > 0) {
-		uint64_t now = now_us(), gap = last ? now - last : 0;
+	wait_at_most(fd, SLICE_S);
+	while (now - begin < most_us(want)) {
+		ssize_t n = recv(fd, p->chunk, CHUNK_LEN, 0);
+		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+			break;
+		now = now_us();
+		if (n < 0)
+			continue; /* the pause goes on */
 		first = first ? first : now;
-		last = now;
 		seen.wrong += wrong_bytes(p, seen.bytes, (size_t)n);
-		seen.bytes += (uint64_t)n;
-		seen.us = now - first;
-		seen.gap_us = gap > seen.gap_us ? gap : seen.gap_us;
-		if (on) {
-			seen.after_bytes += (uint64_t)n;
-			seen.after_us = now - on;
-			seen.after_gap_us = gap > seen.after_gap_us ? gap : seen.after_gap_us;
-		} else if (want->len && seen.bytes >= want->len / 4) {
+		note(&seen, now, last ? now - last : 0, on, (size_t)n);
+		last = now;
+		if (!on && want->len && seen.bytes >= want->len / 4) {
 			usleep((useconds_t)want->ms * 1000);
 			last = on = now_us();
 		}
 	}
+	if (!want->len || seen.bytes < want->len) /* a pause at the end is one, too */
+		note(&seen, now, now - (last ? last : begin), on, 0);
+	seen.us = now - (first ? first : begin);
 	return seen;
 }
 
 static bool all(ssize_t n, size_t len)
 {
 	return n == (ssize_t)len;
-}
-
-static void be_patient(int fd)
-{
-	struct timeval patience = {.tv_sec = PATIENCE_S};
-
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 }
 
 static struct sockaddr_in server_name(const char *address)
@@ -162,16 +185,18 @@ static void serve_one(const struct pump *p, int fd)
 {
 	struct want want;
 
-	be_patient(fd);
+	wait_at_most(fd, PATIENCE_S);
 	if (!all(recv(fd, &want, sizeof(want), MSG_WAITALL), sizeof(want)) || want.ms > MS_MAX)
 		return;
 	if (want.is_down) {
 		send_stream(p, fd, &want);
-		recv(fd, &want, 1, 0); /* until the other has it all */
 	} else {
 		struct seen seen = receive_stream(p, fd, &want);
 		send(fd, &seen, sizeof(seen), 0);
 	}
+	wait_at_most(fd, SLICE_S);
+	while (recv(fd, p->chunk, CHUNK_LEN, want.is_down ? 0 : MSG_TRUNC) > 0)
+		continue; /* until the other has it all, and ends */
 }
 
 static _Noreturn void serve(const struct pump *p, const char *address)
@@ -205,20 +230,26 @@ static int run(const struct pump *p, const char *address, const struct want *wan
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	struct seen seen;
 
-	be_patient(fd);
+	wait_at_most(fd, PATIENCE_S);
 	if (connect(fd, (const struct sockaddr *)&name, sizeof(name)) < 0 ||
 	    !all(send(fd, want, sizeof(*want), 0), sizeof(*want)))
 		die("connect");
-	if (want->is_down)
+	if (want->is_down) {
 		seen = receive_stream(p, fd, want);
-	else if (!send_stream(p, fd, want) ||
-		 !all(recv(fd, &seen, sizeof(seen), MSG_WAITALL), sizeof(seen)))
-		die("upload");
-	printf("{\"bytes\": %" PRIu64 ", \"wrong\": %" PRIu64
-	       ", \"gbit_s\": %.3f, \"gap_ms\": %.1f, \"after_gbit_s\": %.3f, "
-	       "\"after_gap_ms\": %.1f}\n",
-	       seen.bytes, seen.wrong, gbit_s(seen.bytes, seen.us), (double)seen.gap_us / 1e3,
-	       gbit_s(seen.after_bytes, seen.after_us), (double)seen.after_gap_us / 1e3);
+	} else {
+		send_stream(p, fd, want);
+		wait_at_most(fd, PATIENCE_S);
+		if (!all(recv(fd, &seen, sizeof(seen), MSG_WAITALL), sizeof(seen)))
+			die("upload");
+	}
+	printf("{\"bytes\": %" PRIu64 ", \"wrong\": %" PRIu64 ", ", seen.bytes, seen.wrong);
+	if (want->len)
+		printf("\"late_mib\": %.1f, ", (double)(want->len - seen.bytes) / MIB);
+	if (seen.after_us)
+		printf("\"after_gbit_s\": %.3f, \"after_gap_ms\": %.1f, ",
+		       gbit_s(seen.after_bytes, seen.after_us), (double)seen.after_gap_us / 1e3);
+	printf("\"gbit_s\": %.3f, \"gap_ms\": %.1f}\n", gbit_s(seen.bytes, seen.us),
+	       (double)seen.gap_us / 1e3);
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 #include "stack/base/log.h"
 #include "stack/host/host_routes.h"
 #include "stack/link/lan.h"
+#include "stack/link/poller_uv.h"
 #include "stack/link/vu_uv.h"
 #include "stack/nat/nat.h"
 
@@ -129,7 +130,7 @@ static void on_gone(void *ctx, struct port *port)
 	capture_port_gone(a->net.capture, port->id);
 	turn(a);
 	if (a->ends_with_last_port && a->ports_n == 0)
-		uv_stop(&a->loop);
+		poller_uv_stop(&a->loop);
 }
 
 /* The transport flushes when it has passed on the batch. */
@@ -322,7 +323,7 @@ int app_run(const struct options *options)
 	if (result == 0) {
 		tell(&a->net);
 		notify_guests(a->ports_n);
-		uv_run(&a->loop, UV_RUN_DEFAULT);
+		result = poller_uv_run(&a->loop);
 		notify_stopping();
 	}
 	take_down(a);

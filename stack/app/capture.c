@@ -6,6 +6,7 @@
 #include "stack/base/list.h"
 #include "stack/base/log.h"
 #include "stack/link/lan.h"
+#include "stack/link/poller_uv.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -36,6 +37,7 @@ struct capture {
 	struct list sinks; /* struct capture_stream.link */
 	unsigned sinks_n;
 	int last_number;
+	struct poller *poller;        /* ours to put back */
 	uv_prepare_t prepare;         /* runs before the loop waits, while there are sinks */
 	uint8_t frame[FRAME_LEN_MAX]; /* the one in hand, in one piece */
 };
@@ -197,6 +199,7 @@ static void look_at_frames(struct capture *capture, bool look)
 	struct lan_tap tap = {on_frame, capture};
 
 	lan_set_tap(capture->lan, look ? &tap : NULL);
+	poller_uv_every_turn(capture->loop, look);
 	if (look)
 		uv_prepare_start(&capture->prepare, on_prepare);
 	else
@@ -406,6 +409,11 @@ int capture_new(struct capture **ret, uv_loop_t *loop, struct lan *lan)
 
 	if (!capture)
 		return -ENOMEM;
+	int err = poller_uv_get(loop, &capture->poller);
+	if (err < 0) {
+		free(capture);
+		return err;
+	}
 	capture->loop = loop;
 	capture->lan = lan;
 	list_init(&capture->sinks);
@@ -446,5 +454,6 @@ void capture_close(struct capture *capture)
 		return;
 	while (!list_is_empty(&capture->sinks))
 		end(list_entry(capture->sinks.next, struct capture_stream, link));
+	poller_uv_put(capture->loop);
 	uv_close((uv_handle_t *)&capture->prepare, on_closed);
 }

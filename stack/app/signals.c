@@ -1,6 +1,7 @@
 #include "stack/app/signals.h"
 
 #include "stack/base/log.h"
+#include "stack/link/poller_uv.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -28,7 +29,7 @@ static void on_signal(uv_signal_t *handle, int number)
 		reopen_log();
 	} else {
 		log_debug("ending: signal %d", number);
-		uv_stop(handle->loop);
+		poller_uv_stop(handle->loop);
 	}
 }
 

@@ -1,5 +1,5 @@
-/* The real host behind nat's host_ops.h: sockets of flows in one edge-triggered epoll set, which
- * one libuv handle watches. One epoll_ctl() in a flow's life. */
+/* The real host behind nat's host_ops.h: sockets of flows, edge-triggered, in the loop's poller
+ * (stack/link/poller_uv.h). One epoll_ctl() in a flow's life. */
 #ifndef LWNAT_HOST_HOST_H
 #define LWNAT_HOST_HOST_H
 

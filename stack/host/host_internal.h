@@ -2,12 +2,12 @@
 #ifndef LWNAT_HOST_HOST_INTERNAL_H
 #define LWNAT_HOST_HOST_INTERNAL_H
 
+#include "stack/base/poller.h"
 #include "stack/host/host.h"
 
 #include <stdbool.h>
 #include <netinet/in.h>
 #include <stdint.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #define HOST_BATCH_MAX 32 /* datagrams per recvmmsg() */
@@ -34,7 +34,7 @@ enum host_slot_flag {
 /* What is known about one handle. 'life' tells a descriptor from the next one with its number. */
 struct host_slot {
 	uint64_t token;
-	uint32_t life;
+	uint32_t life; /* less than 2^31: half of a poller's number */
 	uint8_t flags; /* enum host_slot_flag */
 };
 
@@ -67,10 +67,10 @@ struct udp_burst {
 };
 
 struct host {
-	uv_poll_t poll; /* watches epoll_fd */
 	uv_loop_t *loop;
+	struct poller *poller;
+	uv_idle_t last; /* never runs: closed so that this is freed outside of callbacks */
 	struct host_config config;
-	int epoll_fd;
 	struct host_slot *slots; /* by descriptor; entries beyond the highest one ever used: zero */
 	unsigned slots_n;
 	unsigned open_n;

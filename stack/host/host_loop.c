@@ -1,16 +1,12 @@
 #include "stack/host/host.h"
 
 #include "stack/host/host_internal.h"
+#include "stack/link/poller_uv.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#define EVENTS_PER_WAIT 256
-/* The outer poll is level-triggered: what is left after these comes in the loop's next turn, when
- * guests and timers had theirs. */
-#define WAITS_PER_TURN 4
 
 static unsigned events_of(uint32_t epoll_events)
 {
@@ -27,43 +23,29 @@ static unsigned events_of(uint32_t epoll_events)
 	return events;
 }
 
-static void tell(struct host *host, const struct epoll_event *event)
+static void on_ready(void *ctx, uint64_t number, uint32_t events)
 {
-	uint32_t fd = (uint32_t)event->data.u64;
-	uint32_t life = (uint32_t)(event->data.u64 >> 32);
+	struct host *host = ctx;
+	uint32_t fd = (uint32_t)number;
+	uint32_t life = (uint32_t)(number >> 32);
 	struct host_slot *slot = &host->slots[fd];
 
 	/* Closed by the handling of an earlier event of this batch, maybe opened anew. */
 	if (!(slot->flags & HOST_SLOT_OPEN) || slot->life != life)
 		return;
 	slot->flags &= (uint8_t) ~(HOST_SLOT_DRAINED | HOST_SLOT_URGENT);
-	if (event->events & EPOLLERR)
+	if (events & EPOLLERR)
 		slot->flags |= HOST_SLOT_ERRORS;
-	if (event->events & EPOLLPRI)
+	if (events & EPOLLPRI)
 		slot->flags |= HOST_SLOT_URGENT;
-	host->config.event(host->config.ctx, slot->token, events_of(event->events));
+	host->config.event(host->config.ctx, slot->token, events_of(events));
 }
 
-/* 'status' needs no look: the worst that libuv can report here is a poll that found nothing. */
-static void on_epoll(uv_poll_t *poll, int status, int uv_events)
+static void on_batch_end(void *ctx)
 {
-	struct host *host = poll->data;
-	struct epoll_event events[EVENTS_PER_WAIT];
-	bool told = false;
+	struct host *host = ctx;
 
-	(void)status;
-	(void)uv_events;
-	for (int i = 0; i < WAITS_PER_TURN; i++) {
-		int n = epoll_wait(host->epoll_fd, events, EVENTS_PER_WAIT, 0);
-
-		for (int k = 0; k < n; k++)
-			tell(host, &events[k]);
-		told |= n > 0;
-		if (n < EVENTS_PER_WAIT)
-			break;
-	}
-	if (told)
-		host->config.turn_end(host->config.ctx);
+	host->config.turn_end(host->config.ctx);
 }
 
 static void host_free(struct host *host)
@@ -72,8 +54,6 @@ static void host_free(struct host *host)
 	host_batch_fini(&host->listen_batch);
 	free(host->burst.bytes);
 	free(host->slots);
-	if (host->epoll_fd >= 0)
-		close(host->epoll_fd);
 	free(host);
 }
 
@@ -87,26 +67,21 @@ int host_new(struct host **ret, uv_loop_t *loop, const struct host_config *confi
 	host->loop = loop;
 	host->config = *config;
 	host->burst.fd = -1;
-	host->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (host->epoll_fd < 0) {
-		r = -errno;
-		goto fail;
-	}
 	r = host_batch_init(&host->batch);
 	if (r < 0)
 		goto fail;
 	r = host_batch_init(&host->listen_batch);
 	if (r < 0)
 		goto fail;
-	r = uv_poll_init(loop, &host->poll, host->epoll_fd);
+	r = poller_uv_get(loop, &host->poller);
 	if (r < 0)
 		goto fail;
-	host->poll.data = host;
-	r = uv_poll_start(&host->poll, UV_READABLE, on_epoll);
-	if (r < 0) {
-		host_close(host);
-		return r;
-	}
+
+	struct poller_crowd crowd = {.ready = on_ready, .batch_end = on_batch_end, .ctx = host};
+
+	poller_set_crowd(host->poller, &crowd);
+	uv_idle_init(loop, &host->last);
+	host->last.data = host;
 	*ret = host;
 	return 0;
 
@@ -134,9 +109,9 @@ void host_close(struct host *host)
 		if (host->slots[i].flags & HOST_SLOT_OPEN)
 			host_unwatch_and_close(host, (int)i);
 	}
-	uv_close((uv_handle_t *)&host->poll, on_closed);
-	close(host->epoll_fd);
-	host->epoll_fd = -1;
+	poller_set_crowd(host->poller, NULL);
+	poller_uv_put(host->loop);
+	uv_close((uv_handle_t *)&host->last, on_closed);
 }
 
 const struct host_ops *host_ops(void)

@@ -25,12 +25,9 @@ static int slots_grow(struct host *host, int fd)
 	return 0;
 }
 
-static struct epoll_event event_of(const struct host_slot *slot, int fd, uint32_t epoll_events)
+static uint64_t number_of(const struct host_slot *slot, int fd)
 {
-	struct epoll_event event = {.events = epoll_events};
-
-	event.data.u64 = (uint64_t)slot->life << 32 | (uint32_t)fd;
-	return event;
+	return (uint64_t)slot->life << 32 | (uint32_t)fd;
 }
 
 int host_watch(struct host *host, int fd, uint64_t token, uint32_t epoll_events)
@@ -43,12 +40,10 @@ int host_watch(struct host *host, int fd, uint64_t token, uint32_t epoll_events)
 	struct host_slot *slot = &host->slots[fd];
 
 	assert(!(slot->flags & HOST_SLOT_OPEN));
-	slot->life++;
-
-	struct epoll_event event = event_of(slot, fd, epoll_events);
-
-	if (epoll_ctl(host->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
-		return -errno;
+	slot->life = (slot->life + 1) & INT32_MAX;
+	r = poller_add_number(host->poller, fd, number_of(slot, fd), epoll_events);
+	if (r < 0)
+		return r;
 	slot->token = token;
 	slot->flags = HOST_SLOT_OPEN;
 	host->open_n++;
@@ -68,9 +63,9 @@ struct host_slot *host_slot_of(struct host *host, int handle)
 
 void host_tell_again(struct host *host, int handle)
 {
-	struct epoll_event event = event_of(host_slot_of(host, handle), handle, HOST_STREAM_EVENTS);
+	uint64_t number = number_of(host_slot_of(host, handle), handle);
 
-	epoll_ctl(host->epoll_fd, EPOLL_CTL_MOD, handle, &event);
+	poller_change_number(host->poller, handle, number, HOST_STREAM_EVENTS);
 }
 
 void host_unwatch_and_close(struct host *host, int handle)

@@ -1,7 +1,9 @@
 #include "stack/link/stream_uv.h"
 
+#include "stack/base/list.h"
 #include "stack/base/log.h"
 #include "stack/base/wire.h"
+#include "stack/link/poller_uv.h"
 #include "stack/link/stream_buf.h"
 #include "stack/link/stream_codec.h"
 #include "stack/link/stream_out_uv.h"
@@ -30,7 +32,10 @@ struct stream_port {
 	struct port port; /* first: port_ops get a pointer to it */
 	struct stream_uv *s;
 	struct stream_port *next, **link;
-	uv_poll_t poll;
+	struct poller_watch watch;
+	uv_idle_t
+	    last;    /* never runs: closed so that a dropped port is freed outside of callbacks */
+	bool ending; /* the guest has closed, or the connection is lost: read to its end */
 	int fd;
 	struct stream_out *out;
 	struct stream_buf *buf; /* NULL while nothing is left over from the last read */
@@ -41,6 +46,7 @@ struct stream_port {
 
 struct stream_uv {
 	uv_loop_t *loop;
+	struct poller *poller;
 	struct lan *lan;
 	struct stream_uv_events events;
 	struct stream_bufs *bufs;
@@ -107,7 +113,8 @@ static void port_drop(struct stream_port *p, int err, const char *why)
 	if (p->buf)
 		frame_owner_unref(&p->buf->owner);
 	p->buf = NULL;
-	uv_close((uv_handle_t *)&p->poll, on_port_closed);
+	poller_remove(s->poller, &p->watch);
+	uv_close((uv_handle_t *)&p->last, on_port_closed);
 	close(p->fd);
 	if (s->events.gone)
 		s->events.gone(s->events.ctx, &p->port);
@@ -115,13 +122,19 @@ static void port_drop(struct stream_port *p, int err, const char *why)
 
 /* ---- to the guest ---- */
 
-static void on_port(uv_poll_t *poll, int status, int events);
-
-static int poll_update(struct stream_port *p)
+/* Edges alone spare the kernel a second look at the socket for every wake-up. A blocked port is
+ * told what is the case: not every reason for which a guest's socket takes nothing ends in an edge.
+ */
+static uint32_t wanted_events(const struct stream_port *p)
 {
-	int events = (p->starved ? 0 : UV_READABLE) | (p->port.blocked ? UV_WRITABLE : 0);
+	uint32_t events = p->starved ? 0 : EPOLLIN | EPOLLRDHUP;
 
-	return events ? uv_poll_start(&p->poll, events, on_port) : uv_poll_stop(&p->poll);
+	return events | (p->port.blocked ? EPOLLOUT : EPOLLET);
+}
+
+static void poll_update(struct stream_port *p)
+{
+	poller_change(p->s->poller, &p->watch, wanted_events(p));
 }
 
 /* Called from within the NAT or the lan: nothing may be dropped here. A lost connection is shut
@@ -330,22 +343,25 @@ static bool read_batch(struct stream_port *p)
 		drop_left(p, errno);
 	}
 	buf_release_if_done(p);
-	return !p->dropped && n == (ssize_t)want;
+	return !p->dropped && n > 0 && (n == (ssize_t)want || p->ending);
 }
 
-static void on_port(uv_poll_t *poll, int status, int events)
+static void on_port(struct poller_watch *watch, uint32_t events)
 {
-	struct stream_port *p = poll->data;
+	struct stream_port *p = list_entry(watch, struct stream_port, watch);
 
-	if (events & UV_WRITABLE)
+	if (events & EPOLLOUT)
 		port_writable(p);
 	/* An error is read like data: what the guest said before it still counts. */
-	if (events & UV_READABLE || status) {
-		for (unsigned i = 0; i < READS_PER_WAKE && !p->dropped && read_batch(p);)
-			i++;
+	p->ending |= (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+	if (p->dropped || !(events & ~(uint32_t)EPOLLOUT))
+		return;
+	for (unsigned i = 0; i < READS_PER_WAKE; i++) {
+		/* A read that came short has emptied the socket: the next byte is an edge. */
+		if (!read_batch(p))
+			return;
 	}
-	if (status && !p->dropped)
-		drop_left(p, -status);
+	poll_update(p); /* and tells of the rest */
 }
 
 /* ---- coming and going ---- */
@@ -386,7 +402,8 @@ static int attach(struct stream_uv *s, int fd)
 	err = lan_port_add(s->lan, &p->port);
 	if (err)
 		goto fail;
-	err = uv_poll_init(s->loop, &p->poll, fd);
+	p->watch = (struct poller_watch){.ready = on_port, .fd = fd};
+	err = poller_add(s->poller, &p->watch, wanted_events(p));
 	if (err) {
 		lan_port_remove(s->lan, &p->port);
 		goto fail;
@@ -395,14 +412,14 @@ static int attach(struct stream_uv *s, int fd)
 	/* Neither is vital: the first fails on no UNIX socket, the second on all of them. */
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &sndbuf_len, sizeof(sndbuf_len));
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	p->poll.data = p;
+	uv_idle_init(s->loop, &p->last);
+	p->last.data = p;
 	s->handles++;
 	p->next = s->ports;
 	p->link = &s->ports;
 	if (p->next)
 		p->next->link = &p->next;
 	s->ports = p;
-	poll_update(p);
 	if (guest_line_ok(s))
 		log_info("%s: guest attached", p->port.name);
 	if (s->events.attached)
@@ -497,11 +514,12 @@ int stream_uv_new(struct stream_uv **ret, uv_loop_t *loop, struct lan *lan,
 {
 	struct stream_uv *s = calloc(1, sizeof(*s));
 	struct stream_bufs *bufs = stream_bufs_new();
+	int err = s && bufs ? poller_uv_get(loop, &s->poller) : -ENOMEM;
 
-	if (!s || !bufs) {
+	if (err) {
 		stream_bufs_free(bufs);
 		free(s);
-		return -ENOMEM;
+		return err;
 	}
 	s->loop = loop;
 	s->lan = lan;
@@ -529,5 +547,6 @@ void stream_uv_close(struct stream_uv *s)
 		close(s->listen_fd);
 	}
 	uv_close((uv_handle_t *)&s->retry, on_closed);
+	poller_uv_put(s->loop);
 	stream_bufs_free(s->bufs);
 }

@@ -1,7 +1,9 @@
 #include "stack/link/vu_port_uv.h"
 
+#include "stack/base/list.h"
 #include "stack/base/log.h"
 #include "stack/base/wire.h"
+#include "stack/link/poller_uv.h"
 #include "stack/link/virtio_net.h"
 #include "stack/link/vu_device.h"
 #include "stack/link/vu_map_uv.h"
@@ -13,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define MESSAGES_PER_WAKE 32
@@ -24,10 +27,9 @@
 
 /* Watches a ring's kick descriptor, and owns it. */
 struct kick {
-	uv_poll_t poll;
+	struct poller_watch watch;
 	struct vu_port *p;
 	unsigned ring;
-	int fd;
 };
 
 struct vu_port {
@@ -66,15 +68,6 @@ static void handle_gone(struct vu_port *p)
 static void on_closed(uv_handle_t *handle)
 {
 	handle_gone(handle->data);
-}
-
-static void on_kick_closed(uv_handle_t *handle)
-{
-	struct kick *k = handle->data;
-	struct vu_port *p = k->p;
-
-	free(k);
-	handle_gone(p);
 }
 
 static void close_in_fds(struct vu_port *p)
@@ -166,15 +159,20 @@ static void on_unmap_log(void *ctx, uint8_t *log, uint64_t len)
 	unmap_at(ctx, log);
 }
 
-static void on_kick(uv_poll_t *poll, int status, int events);
-
 static void unwatch(struct vu_port *p, unsigned ring)
 {
 	struct kick *k = p->kick[ring];
+	uint64_t count;
+	struct iovec iov = {&count, sizeof(count)};
 
 	p->kick[ring] = NULL;
-	uv_close((uv_handle_t *)&k->poll, on_kick_closed);
-	close(k->fd);
+	poller_remove(p->host->poller, &k->watch);
+	/* Who serves the ring next is not to find kicks that we have served. The front-end can make
+	 * the descriptor a blocking one at any time. */
+	if (preadv2(k->watch.fd, &iov, 1, -1, RWF_NOWAIT) < 0 && errno != EAGAIN)
+		log_debug("%s: a kick descriptor: %s", p->port.name, strerror(errno));
+	close(k->watch.fd);
+	free(k);
 }
 
 static void on_close_fd(void *ctx, int fd)
@@ -182,7 +180,7 @@ static void on_close_fd(void *ctx, int fd)
 	struct vu_port *p = ctx;
 
 	for (unsigned i = 0; i < VU_RINGS_MAX; i++) {
-		if (p->kick[i] && p->kick[i]->fd == fd) {
+		if (p->kick[i] && p->kick[i]->watch.fd == fd) {
 			unwatch(p, i);
 			return;
 		}
@@ -190,24 +188,24 @@ static void on_close_fd(void *ctx, int fd)
 	close(fd);
 }
 
+static void on_kick(struct poller_watch *watch, uint32_t events);
+
+/* Edges: each kick is one, and the counter need not be read. */
 static int watch(struct vu_port *p, unsigned ring, int fd)
 {
 	struct kick *k = calloc(1, sizeof(*k));
 
 	if (!k)
 		return -ENOMEM;
-	int result = uv_poll_init(p->host->loop, &k->poll, fd);
+	k->watch = (struct poller_watch){.ready = on_kick, .fd = fd};
+	k->p = p;
+	k->ring = ring;
+	int result = poller_add(p->host->poller, &k->watch, EPOLLIN | EPOLLET);
 	if (result < 0) {
 		free(k);
 		return result;
 	}
-	k->p = p;
-	k->ring = ring;
-	k->fd = fd;
-	k->poll.data = k;
-	p->handles++;
 	p->kick[ring] = k;
-	uv_poll_start(&k->poll, UV_READABLE, on_kick);
 	return 0;
 }
 
@@ -423,18 +421,14 @@ static void serve(struct vu_port *p, unsigned ring)
 		serve_rx(p);
 }
 
-static void on_kick(uv_poll_t *poll, int status, int events)
+static void on_kick(struct poller_watch *watch, uint32_t events)
 {
-	struct kick *k = poll->data;
-	uint64_t count;
+	struct kick *k = list_entry(watch, struct kick, watch);
 
-	(void)events;
-	/* Never waited for: the descriptor is somebody else's, and may be anything. */
-	if (status < 0 || (read(k->fd, &count, sizeof(count)) < 0 && errno != EAGAIN)) {
-		drop(k->p, status < 0 ? -status : errno, "a kick descriptor failed");
-		return;
-	}
-	serve(k->p, k->ring);
+	if (events & EPOLLERR)
+		drop(k->p, 0, "a kick descriptor failed");
+	else
+		serve(k->p, k->ring);
 }
 
 static void on_again(uv_idle_t *idle)

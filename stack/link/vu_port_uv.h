@@ -12,6 +12,7 @@ struct vu_port;
 /* What a port tells and uses; must outlive it. */
 struct vu_port_host {
 	uv_loop_t *loop;
+	struct poller *poller;
 	struct lan *lan;
 	struct stream_uv_events events;
 	struct log_limit *log_limit; /* for lines about guests that come and go */

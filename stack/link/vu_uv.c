@@ -2,6 +2,7 @@
 
 #include "stack/base/log.h"
 #include "stack/link/listener_uv.h"
+#include "stack/link/poller_uv.h"
 #include "stack/link/vu_port_uv.h"
 
 #include <errno.h>
@@ -190,7 +191,13 @@ int vu_uv_new(struct vu_uv **ret, uv_loop_t *loop, struct lan *lan,
 
 	if (!v)
 		return -ENOMEM;
+	int result = poller_uv_get(loop, &v->host.poller);
+	if (result < 0) {
+		free(v);
+		return result;
+	}
 	v->host = (struct vu_port_host){.loop = loop,
+					.poller = v->host.poller,
 					.lan = lan,
 					.events = *events,
 					.log_limit = &v->log_limit,
@@ -211,6 +218,7 @@ void vu_uv_close(struct vu_uv *v)
 	v->closing = true;
 	while (v->ports_n)
 		vu_port_drop(v->ports[0], NULL);
+	poller_uv_put(v->host.loop);
 	listener_uv_close(v->listener);
 	uv_close((uv_handle_t *)&v->connect_timer, on_timer_closed);
 }

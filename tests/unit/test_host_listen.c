@@ -175,16 +175,19 @@ START_TEST(test_set_up_without_descriptors_is_emfile)
 	struct host *host;
 	struct host_fixture f;
 	struct rlimit limit, none;
+	uv_loop_t other;
 
 	host_fixture_open(&f);
+	ck_assert_int_eq(uv_loop_init(&other), 0);
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	none = limit;
 	none.rlim_cur = 3;
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
-	ck_assert_int_eq(host_new(&host, &f.loop, &config), -EMFILE);
+	ck_assert_int_eq(host_new(&host, &other, &config), -EMFILE);
 	ck_assert_int_eq(host_listen_tcp(&listener, f.host, &anywhere4, &events), -EMFILE);
 	ck_assert_int_eq(host_listen_udp(&listener, f.host, &anywhere4, &events), -EMFILE);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	ck_assert_int_eq(uv_loop_close(&other), 0);
 	host_fixture_close(&f);
 }
 END_TEST

@@ -1,6 +1,7 @@
 #include "tests/support/host_fixture.h"
 #include "tests/support/netns.h"
 
+#include "stack/base/poller.h"
 #include "stack/host/sockaddr.h"
 
 #include <check.h>
@@ -502,7 +503,7 @@ START_TEST(test_more_handles_than_one_wait_returns_are_all_told)
 		ck_assert_uint_eq(f.told[i], HOST_READABLE);
 		f.ops->datagram_close(f.host, handles[i]);
 	}
-	ck_assert_uint_eq(f.turn_ends, 1);
+	ck_assert_uint_eq(f.turn_ends, (CROWD + POLLER_EVENTS_MAX - 1) / POLLER_EVENTS_MAX);
 	host_fixture_close(&f);
 	close(peer);
 }

@@ -299,7 +299,7 @@ add(Row('rss', resting, [('rss_kib', 'RSS with no flow, KiB', 0)]),
                                       ('after_gbit_s', 'reader stops, {}: Gbit/s after', 2),
                                       ('after_gap_ms', 'reader stops, {}: longest pause after, ms', 1)]) +
         [('up_guest_retransmits', 'reader stops, up: retransmissions', 0),
-         ('down_guest_old_segments', 'reader stops, down: segments sent again', 0)], is_quick=False),
+         ('down_guest_old_segments', 'reader stops, down: segments sent again', 0)], is_quick=False, rounds=2),
     idle_row(1000), idle_row(10000, is_quick=False, rounds=2),
     Row('busy10000', lambda c, o: busy(c, o, 10000),
         [('open', '10000 busy: opened', 0), ('answered_s', '10000 busy: answers/s', 0), ('failed', '10000 busy: unanswered', 0),

@@ -90,6 +90,27 @@ int host_datagram_want_source(int fd, bool v6)
 	return r < 0 ? -errno : 0;
 }
 
+void host_datagram_want_segments(int fd)
+{
+	int on = 1;
+
+	(void)setsockopt(fd, SOL_UDP, UDP_GRO, &on, sizeof(on));
+}
+
+uint16_t host_batch_segment(struct host_batch *batch, unsigned i)
+{
+	struct msghdr *msg = &batch->msgs[i].msg_hdr;
+	int len;
+
+	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg)) {
+		if (cmsg->cmsg_level != SOL_UDP || cmsg->cmsg_type != UDP_GRO)
+			continue;
+		memcpy(&len, CMSG_DATA(cmsg), sizeof(len));
+		return len > 0 && (unsigned)len < batch->msgs[i].msg_len ? (uint16_t)len : 0;
+	}
+	return 0;
+}
+
 bool host_batch_source(struct host_batch *batch, unsigned i, struct host_source *ret)
 {
 	struct msghdr *msg = &batch->msgs[i].msg_hdr;
@@ -301,7 +322,7 @@ static int receive_error(struct host_batch *batch, int fd, unsigned i, struct ho
 }
 
 /* How many of the datagrams that lie in the batch from slot 'first' on were stored in 'ret'. */
-static unsigned store(const struct host_batch *batch, unsigned first, unsigned n,
+static unsigned store(struct host_batch *batch, unsigned first, unsigned n,
 		      struct host_datagram *ret)
 {
 	unsigned stored = 0;
@@ -311,7 +332,8 @@ static unsigned store(const struct host_batch *batch, unsigned first, unsigned n
 
 		*d = (struct host_datagram){.kind = HOST_DATAGRAM_DATA,
 					    .bytes = batch->iov[i].iov_base,
-					    .len = batch->msgs[i].msg_len};
+					    .len = batch->msgs[i].msg_len,
+					    .segment = host_batch_segment(batch, i)};
 		if (host_sockaddr_to(&batch->names[i], batch->msgs[i].msg_hdr.msg_namelen,
 				     &d->peer))
 			stored++;

@@ -12,8 +12,8 @@
 
 #define HOST_BATCH_MAX 32 /* datagrams per recvmmsg() */
 
-/* bytes: one struct in_pktinfo or in6_pktinfo */
-#define HOST_CONTROL_LEN CMSG_SPACE(sizeof(struct in6_pktinfo))
+/* bytes: one struct in_pktinfo or in6_pktinfo, and the length of segments */
+#define HOST_CONTROL_LEN (CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)))
 
 #define HOST_STREAM_EVENTS (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET)
 /* No EPOLLOUT: the kernel reports it after every datagram that has left, to nobody's use. */
@@ -53,17 +53,24 @@ struct host_batch {
 	uint8_t *area;
 };
 
+#define UDP_BURST_MAX 64 /* datagrams: UDP_MAX_SEGMENTS of all kernels that have UDP_SEGMENT */
+#define UDP_BURST_PIECES_MAX 256 /* of them together, and of what is sent at once */
+
 /* udp_burst.h */
 struct udp_burst {
 	int fd; /* of the last datagram sent; -1: none in this turn */
 	struct endpoint to;
 	uint8_t ttl;
-	bool no_segments; /* UDP_SEGMENT does not work here */
-	unsigned n;       /* datagrams kept, ... */
-	size_t segment;   /* ... of this many bytes each, ... */
-	size_t len;       /* ... and in all */
-	uint8_t *bytes;   /* NULL until needed */
-	uint64_t lost;    /* datagrams that were kept and could not be sent */
+	unsigned rest;  /* so many sends go without UDP_SEGMENT: it has failed */
+	unsigned n;     /* datagrams kept, ... */
+	size_t segment; /* ... of this many bytes each, ... */
+	size_t len;     /* ... and in all */
+	struct iovec iov[UDP_BURST_PIECES_MAX];
+	unsigned iov_n;
+	struct frame_owner *owner[UDP_BURST_MAX]; /* a reference each; NULL: copied */
+	uint8_t *bytes;                           /* copies; NULL until needed */
+	size_t copied;                            /* bytes of them */
+	uint64_t lost; /* datagrams that were kept and could not be sent */
 };
 
 struct host {
@@ -104,6 +111,11 @@ int host_datagram_prepare(int fd, bool v6);
 int host_datagram_want_source(int fd, bool v6);
 /* What datagram 'i' of a batch said of that; false when nothing usable. */
 bool host_batch_source(struct host_batch *batch, unsigned i, struct host_source *ret);
+/* Datagrams that came, or were sent, as one large piece shall be received so: UDP_GRO of udp(7).
+ * Kernels before 5.0 have none. */
+void host_datagram_want_segments(int fd);
+/* How long each of those in slot 'i' of a batch is; 0: it is one. */
+uint16_t host_batch_segment(struct host_batch *batch, unsigned i);
 /* ICMP errors about what this socket sent are to be queued for it. 0 or -errno. */
 int host_datagram_want_errors(int fd, bool v6);
 struct host_datagram_out {
@@ -112,6 +124,8 @@ struct host_datagram_out {
 	struct host_source from;
 	uint8_t ttl;      /* 0: the host's default */
 	uint16_t segment; /* the kernel cuts datagrams of this many bytes; 0: it is one */
+	/* Of the bytes, which may then be referred to until host_flush(); NULL: they may not. */
+	struct frame_owner *owner;
 	const struct iovec *iov;
 	unsigned iov_n;
 };
@@ -140,6 +154,7 @@ void host_tcp_close(void *ctx, int handle, bool reset);
 int host_udp_open(void *ctx, uint64_t token, bool v6);
 int host_udp_send(void *ctx, int handle, const struct endpoint *to, uint8_t ttl,
 		  const struct iovec *iov, unsigned iov_n);
+int host_udp_send_bulk(void *ctx, int handle, const struct host_bulk *bulk);
 void host_flush(void *ctx);
 
 /* host_ping.c */

@@ -142,6 +142,21 @@ bool host_listener_source(const struct host *host, int handle, const struct endp
 	return true;
 }
 
+/* What came as one large piece is told as the datagrams it is. */
+static void tell_datagrams(struct host_listener *l, struct host_batch *batch, unsigned i,
+			   const struct endpoint *peer)
+{
+	size_t len = batch->msgs[i].msg_len, segment = host_batch_segment(batch, i), at = 0;
+
+	do {
+		size_t here = segment && len - at > segment ? segment : len - at;
+		struct iovec payload = {(uint8_t *)batch->iov[i].iov_base + at, here};
+
+		l->events.datagram(l->events.ctx, l->fd, peer, payload);
+		at += here;
+	} while (at < len && l->fd >= 0);
+}
+
 static void receive_some(struct host_listener *l)
 {
 	struct host_batch *batch = &l->host->listen_batch;
@@ -156,9 +171,7 @@ static void receive_some(struct host_listener *l)
 					      &peer))
 				continue;
 			remember(l, batch, (unsigned)k, &peer);
-			l->events.datagram(
-			    l->events.ctx, l->fd, &peer,
-			    (struct iovec){batch->iov[k].iov_base, batch->msgs[k].msg_len});
+			tell_datagrams(l, batch, (unsigned)k, &peer);
 		}
 		if (n < HOST_BATCH_MAX)
 			return;
@@ -257,8 +270,10 @@ static int prepare(int fd, int type, bool v6)
 {
 	int on = 1;
 
-	if (type == SOCK_DGRAM)
+	if (type == SOCK_DGRAM) {
+		host_datagram_want_segments(fd);
 		return host_datagram_prepare(fd, v6);
+	}
 	/* For a restart while old connections linger in TIME_WAIT. */
 	return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ? -errno : 0;
 }

@@ -23,6 +23,7 @@ int host_udp_open(void *ctx, uint64_t token, bool v6)
 		r = host_datagram_want_errors(fd, v6);
 	if (r == 0) {
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+		host_datagram_want_segments(fd);
 		r = host_watch(ctx, fd, token, HOST_DATAGRAM_EVENTS);
 	}
 	if (r < 0) {
@@ -32,16 +33,32 @@ int host_udp_open(void *ctx, uint64_t token, bool v6)
 	return fd;
 }
 
+static int send_or_keep(struct host *host, int handle, struct host_datagram_out *out)
+{
+	/* No flow's handle, so a listener's. */
+	if (host->any_address_listeners && !host_is_watched(host, handle))
+		out->from_given = host_listener_source(host, handle, &out->to, &out->from);
+	return udp_burst_send(&host->burst, handle, out);
+}
+
 int host_udp_send(void *ctx, int handle, const struct endpoint *to, uint8_t ttl,
 		  const struct iovec *iov, unsigned iov_n)
 {
-	struct host *host = ctx;
 	struct host_datagram_out out = {.to = *to, .ttl = ttl, .iov = iov, .iov_n = iov_n};
 
-	/* No flow's handle, so a listener's. */
-	if (host->any_address_listeners && !host_is_watched(host, handle))
-		out.from_given = host_listener_source(host, handle, to, &out.from);
-	return udp_burst_send(&host->burst, handle, &out);
+	return send_or_keep(ctx, handle, &out);
+}
+
+int host_udp_send_bulk(void *ctx, int handle, const struct host_bulk *bulk)
+{
+	struct host_datagram_out out = {.to = bulk->to,
+					.ttl = bulk->ttl,
+					.segment = bulk->segment,
+					.owner = bulk->owner,
+					.iov = bulk->iov,
+					.iov_n = bulk->iov_n};
+
+	return send_or_keep(ctx, handle, &out);
 }
 
 void host_flush(void *ctx)

@@ -4,10 +4,190 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEGMENTS_MAX 64     /* UDP_MAX_SEGMENTS of all kernels that have UDP_SEGMENT */
 #define BURST_LEN_MAX 65000 /* bytes: an IP packet's, with room for headers and options */
 #define SEGMENT_LEN_MAX                                                                            \
-	(8 * 1024) /* longer ones are sent one by one: a copy costs more than a call */
+	(8 * 1024) /* longer ones are sent one by one: a call is cheap beside them */
+#define REST 1000  /* sends without UDP_SEGMENT after it failed: it may be one route's fault */
+
+/* A row of pieces that is used up from its beginning. */
+struct cursor {
+	const struct iovec *iov;
+	unsigned n;
+	size_t at;   /* in the first of them */
+	size_t left; /* bytes in all */
+};
+
+static struct cursor cursor_of(const struct iovec *iov, unsigned n)
+{
+	struct cursor cursor = {.iov = iov, .n = n};
+
+	for (unsigned i = 0; i < n; i++)
+		cursor.left += iov[i].iov_len;
+	return cursor;
+}
+
+/* The next 'len' bytes, no more than are left, as pieces: at most as many as the row has. */
+static unsigned cursor_take(struct cursor *cursor, size_t len, struct iovec *ret)
+{
+	unsigned n = 0;
+
+	cursor->left -= len;
+	while (len) {
+		size_t here = cursor->iov->iov_len - cursor->at;
+		if (here == 0) {
+			cursor->iov++;
+			cursor->at = 0;
+			continue;
+		}
+		if (here > len)
+			here = len;
+		ret[n++] = (struct iovec){(uint8_t *)cursor->iov->iov_base + cursor->at, here};
+		cursor->at += here;
+		len -= here;
+	}
+	return n;
+}
+
+static bool means_no_segments(int error)
+{
+	return error == -EIO || error == -ENOPROTOOPT || error == -EOPNOTSUPP;
+}
+
+/* Datagrams of 'out->segment' bytes each by themselves. The first one's error, or 0; others are
+ * counted. */
+static int send_one_by_one(struct udp_burst *burst, int fd, const struct host_datagram_out *out)
+{
+	struct cursor cursor = cursor_of(out->iov, out->iov_n);
+	struct iovec iov[UDP_BURST_PIECES_MAX];
+	struct host_datagram_out one = *out;
+	bool first = true;
+
+	one.iov = iov;
+	one.segment = 0;
+	while (cursor.left) {
+		one.iov_n = cursor_take(
+		    &cursor, cursor.left < out->segment ? cursor.left : out->segment, iov);
+		int result = host_datagram_send(fd, &one);
+		if (result < 0 && first)
+			return result;
+		burst->lost += result < 0;
+		first = false;
+	}
+	return 0;
+}
+
+/* As many as one call takes. */
+static int send_at_once(struct udp_burst *burst, int fd, const struct host_datagram_out *out,
+			size_t len)
+{
+	bool whole = len > out->segment && !burst->rest;
+	int result = whole ? host_datagram_send(fd, out) : -EOPNOTSUPP;
+
+	if (result == 0 || result == -EAGAIN)
+		return result;
+	if (whole && means_no_segments(result))
+		burst->rest = REST;
+	/* Else one segment is too long for the path: fragments are for single datagrams. */
+	return send_one_by_one(burst, fd, out);
+}
+
+static unsigned segments_in(size_t len, size_t segment)
+{
+	return (unsigned)((len + segment - 1) / segment);
+}
+
+/* Datagrams of 'out->segment' bytes each. The first one's error, and none has left, or 0; others
+ * are counted. */
+static int send_segments(struct udp_burst *burst, int fd, const struct host_datagram_out *out)
+{
+	struct cursor cursor = cursor_of(out->iov, out->iov_n);
+	size_t each_n = BURST_LEN_MAX / out->segment, each;
+	struct iovec iov[UDP_BURST_PIECES_MAX];
+	struct host_datagram_out some = *out;
+	bool first = true;
+
+	if (each_n == 0)
+		return send_one_by_one(burst, fd, out);
+	each = (each_n < UDP_BURST_MAX ? each_n : UDP_BURST_MAX) * out->segment;
+	some.iov = iov;
+	while (cursor.left) {
+		size_t len = cursor.left < each ? cursor.left : each;
+		some.iov_n = cursor_take(&cursor, len, iov);
+		int result = send_at_once(burst, fd, &some, len);
+		if (result < 0 && first)
+			return result;
+		if (result < 0)
+			burst->lost += segments_in(len, out->segment);
+		first = false;
+	}
+	return 0;
+}
+
+/* ---- what waits for the turn's end ---- */
+
+static void send_kept(struct udp_burst *burst)
+{
+	struct host_datagram_out out = {.to = burst->to,
+					.ttl = burst->ttl,
+					.segment = (uint16_t)burst->segment,
+					.iov = burst->iov,
+					.iov_n = burst->iov_n};
+
+	if (burst->n && send_segments(burst, burst->fd, &out) < 0)
+		burst->lost += burst->n;
+	for (unsigned i = 0; i < burst->n; i++) {
+		if (burst->owner[i])
+			frame_owner_unref(burst->owner[i]);
+	}
+	burst->n = 0;
+	burst->iov_n = 0;
+	burst->len = 0;
+	burst->copied = 0;
+}
+
+/* All of a burst's datagrams are as long as the first; the last may be shorter. */
+static bool has_room(const struct udp_burst *burst, const struct host_datagram_out *out, size_t len)
+{
+	return burst->n == 0 ||
+	       (burst->n < UDP_BURST_MAX && len <= burst->segment &&
+		burst->iov_n + out->iov_n <= UDP_BURST_PIECES_MAX &&
+		burst->len == burst->n * burst->segment && burst->len + len <= BURST_LEN_MAX);
+}
+
+/* In one piece of the burst's own; consecutive copies are one. */
+static void copy(struct udp_burst *burst, const struct host_datagram_out *out)
+{
+	uint8_t *at = burst->bytes + burst->copied;
+	struct iovec *last = burst->iov_n ? &burst->iov[burst->iov_n - 1] : NULL;
+
+	if (!last || (uint8_t *)last->iov_base + last->iov_len != at)
+		last = NULL;
+	if (!last) {
+		last = &burst->iov[burst->iov_n++];
+		*last = (struct iovec){at, 0};
+	}
+	for (unsigned i = 0; i < out->iov_n; i++) {
+		memcpy(at, out->iov[i].iov_base, out->iov[i].iov_len);
+		at += out->iov[i].iov_len;
+		last->iov_len += out->iov[i].iov_len;
+	}
+	burst->copied = (size_t)(at - burst->bytes);
+}
+
+static void keep(struct udp_burst *burst, const struct host_datagram_out *out, size_t len)
+{
+	if (burst->n == 0)
+		burst->segment = len;
+	burst->owner[burst->n++] = out->owner;
+	burst->len += len;
+	if (!out->owner) {
+		copy(burst, out);
+		return;
+	}
+	frame_owner_ref(out->owner);
+	memcpy(burst->iov + burst->iov_n, out->iov, out->iov_n * sizeof(out->iov[0]));
+	burst->iov_n += out->iov_n;
+}
 
 static bool continues(const struct udp_burst *burst, int fd, const struct host_datagram_out *out)
 {
@@ -15,89 +195,33 @@ static bool continues(const struct udp_burst *burst, int fd, const struct host_d
 	       endpoint_eq(&burst->to, &out->to);
 }
 
-static size_t len_of(const struct host_datagram_out *out)
+static bool can_keep(struct udp_burst *burst, const struct host_datagram_out *out, size_t len)
 {
-	size_t len = 0;
-
-	for (unsigned i = 0; i < out->iov_n; i++)
-		len += out->iov[i].iov_len;
-	return len;
-}
-
-/* All of a burst's datagrams are as long as the first; the last may be shorter. */
-static bool has_room(const struct udp_burst *burst, size_t len)
-{
-	return burst->n == 0 ||
-	       (burst->n < SEGMENTS_MAX && len <= burst->segment &&
-		burst->len == burst->n * burst->segment && burst->len + len <= BURST_LEN_MAX);
-}
-
-static int send_bytes(struct udp_burst *burst, size_t at, size_t len, size_t segment)
-{
-	struct iovec iov = {burst->bytes + at, len};
-	struct host_datagram_out out = {.to = burst->to,
-					.ttl = burst->ttl,
-					.iov = &iov,
-					.iov_n = 1,
-					.segment = (uint16_t)segment};
-
-	return host_datagram_send(burst->fd, &out);
-}
-
-static void send_one_by_one(struct udp_burst *burst)
-{
-	for (size_t at = 0; at < burst->len; at += burst->segment) {
-		size_t left = burst->len - at;
-		if (send_bytes(burst, at, left < burst->segment ? left : burst->segment, 0) < 0)
-			burst->lost++;
-	}
-}
-
-static void send_kept(struct udp_burst *burst)
-{
-	int result = 0;
-
-	if (burst->n > 1 && !burst->no_segments)
-		result = send_bytes(burst, 0, burst->len, burst->segment);
-	if (result == -EAGAIN)
-		burst->lost += burst->n;
-	else if (result == -EIO || result == -ENOPROTOOPT || result == -EOPNOTSUPP)
-		burst->no_segments = true; /* this kernel, or its devices, cannot */
-	/* Else one segment is too long for the path: fragments are for single datagrams. */
-	if (burst->n == 1 || burst->no_segments || (result < 0 && result != -EAGAIN))
-		send_one_by_one(burst);
-	burst->n = 0;
-	burst->len = 0;
-}
-
-static void keep(struct udp_burst *burst, const struct host_datagram_out *out, size_t len)
-{
-	if (burst->n++ == 0)
-		burst->segment = len;
-	for (unsigned i = 0; i < out->iov_n; i++) {
-		memcpy(burst->bytes + burst->len, out->iov[i].iov_base, out->iov[i].iov_len);
-		burst->len += out->iov[i].iov_len;
-	}
+	if (len == 0 || len > SEGMENT_LEN_MAX || burst->rest)
+		return false;
+	if (!out->owner && !burst->bytes)
+		burst->bytes = malloc(BURST_LEN_MAX);
+	return out->owner || burst->bytes;
 }
 
 int udp_burst_send(struct udp_burst *burst, int fd, const struct host_datagram_out *out)
 {
-	size_t len = len_of(out);
-	bool goes_on = continues(burst, fd, out);
+	size_t len = cursor_of(out->iov, out->iov_n).left;
+	bool many = out->segment && len > out->segment;
 
-	if (goes_on && len > 0 && len <= SEGMENT_LEN_MAX && !burst->no_segments) {
-		if (!burst->bytes)
-			burst->bytes = malloc(BURST_LEN_MAX);
-		if (!has_room(burst, len))
+	if (!many && continues(burst, fd, out) && can_keep(burst, out, len)) {
+		if (!has_room(burst, out, len))
 			send_kept(burst);
-		if (burst->bytes) {
-			keep(burst, out, len);
-			return 0;
-		}
+		keep(burst, out, len);
+		return 0;
 	}
 	if (burst->n)
 		send_kept(burst); /* in order */
-	int result = host_datagram_send(fd, out);
+	burst->rest -= burst->rest > 0;
+
+	struct host_datagram_out one = *out;
+	one.segment = 0;
+	int result = many ? send_segments(burst, fd, out) : host_datagram_send(fd, &one);
 	burst->fd = result == 0 ? fd : -1;
 	burst->to = out->to;
 	burst->ttl = out->ttl;

@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Sends a datagram, or keeps a copy of it for udp_burst_flush(). 0 or -errno of the socket. */
+/* Sends a datagram, or keeps it, or a copy when it has no owner, for udp_burst_flush(). With
+ * 'out->segment' it is many, which leave at once. 0, or -errno of the socket about the first. */
 int udp_burst_send(struct udp_burst *burst, int fd, const struct host_datagram_out *out);
 /* Sends what is kept. The next datagram is a first one again. */
 void udp_burst_flush(struct udp_burst *burst);

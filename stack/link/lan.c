@@ -13,7 +13,7 @@
 #define CONFLICT_MS 10000     /* two ports that speak with one MAC this close together conflict */
 #define CONFLICT_LOG_MS 60000 /* one line per MAC in this time, ... */
 #define CONFLICT_LOG_BURST 20 /* ... and this many for all of them */
-#define GATEWAY_TAKES (PORT_CSUM | PORT_TSO4 | PORT_TSO6 | PORT_TSO_ECN)
+#define GATEWAY_TAKES (PORT_CSUM | PORT_TSO4 | PORT_TSO6 | PORT_TSO_ECN | PORT_USO)
 #define SPOOF_LOG_MS 10000 /* one line in this time */
 
 struct mac_entry {
@@ -278,7 +278,7 @@ static void send_to_gateway(struct lan *lan, struct port *from, const struct fra
 {
 	struct to_gateway to = {lan, from};
 
-	/* It looks at no checksum, and a TCP segment is the better the larger it is. */
+	/* It looks at no checksum, and what is bulk is the better the larger it is. */
 	if (offload_is_taken(&frame->offload, GATEWAY_TAKES))
 		gateway_finished(&to, frame);
 	else if (!offload_finish(frame, gateway_finished, &to))

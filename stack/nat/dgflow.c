@@ -9,8 +9,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define BATCH 32           /* datagrams per receive call */
-#define BATCHES_PER_TURN 4 /* then other flows get theirs */
+#define BATCH_MAX 32             /* datagrams per receive call, ... */
+#define BATCH_MIN 4              /* ... or some of the longest there are ... */
+#define BATCH_BYTES (256 * 1024) /* ... that are about this much */
+#define BATCHES_PER_TURN 4       /* then other flows get theirs */
 #define LIFE_SERVICE_MS 10000u
 #define LIFE_SHORT_MS 30000u
 #define LIFE_LONG_MS 180000u /* RFC 4787 section 4.3 asks for two minutes at least */
@@ -59,6 +61,7 @@ struct dgflow *dgflow_new(struct nat *nat, struct guest *guest, const struct flo
 	dg->flow.key = *key;
 	dg->flow.handle = -1;
 	dg->borrowed = borrowed >= 0;
+	dg->batch = BATCH_MAX;
 	list_init(&dg->work_link);
 	if (guest->flows_n[key->kind] >= limit_of(nat, key->kind))
 		drop_longest_idle(nat, guest, key->kind);
@@ -129,10 +132,22 @@ static void received(struct nat *nat, struct dgflow *dg, const struct host_datag
 		ping_received(nat, dg, datagram);
 }
 
+/* The host may give 64 KiB of datagrams as one: the next batch is chosen by the length of those in
+ * this one, so that a flow's turn has bounded bytes, and the guest's queue room for them. */
+static void size_next_batch(struct dgflow *dg, const struct host_datagram *batch, int n)
+{
+	size_t bytes = 0, next;
+
+	for (int i = 0; i < n; i++)
+		bytes += batch[i].len;
+	next = BATCH_BYTES / (bytes / (unsigned)n + 1);
+	dg->batch = (uint8_t)(next < BATCH_MIN ? BATCH_MIN : next > BATCH_MAX ? BATCH_MAX : next);
+}
+
 static void read_flow(struct nat *nat, struct dgflow *dg)
 {
 	struct port *port = dg->flow.guest->port;
-	struct host_datagram batch[BATCH];
+	struct host_datagram batch[BATCH_MAX];
 
 	for (int round = 0; round < BATCHES_PER_TURN; round++) {
 		int n;
@@ -141,9 +156,10 @@ static void read_flow(struct nat *nat, struct dgflow *dg)
 			list_append(&dg->flow.guest->stalled_datagrams, &dg->work_link);
 			return;
 		}
-		n = nat->config.host->recv(nat->config.host_ctx, dg->flow.handle, batch, BATCH);
+		n = nat->config.host->recv(nat->config.host_ctx, dg->flow.handle, batch, dg->batch);
 		if (n <= 0)
 			return;
+		size_next_batch(dg, batch, n);
 		for (int i = 0; i < n; i++)
 			received(nat, dg, &batch[i]);
 		port->ops->flush(port); /* the bytes are the host's until its next call */

@@ -10,6 +10,7 @@
 struct dgflow {
 	struct flow flow;          /* first: flows are found as this */
 	struct mac mac;            /* the guest's */
+	uint8_t batch;             /* datagrams to receive at once: fewer of large ones */
 	struct list work_link;     /* on nat->datagrams_dirty, guest->stalled_datagrams, or none */
 	bool two_way;              /* something has come back: it may live longer */
 	bool borrowed;             /* the handle is a forward's: never closed, never read here */
@@ -34,10 +35,18 @@ void dgflow_send_failed(struct nat *nat, struct guest *guest, const struct packe
 
 /* udp.c */
 void udp_flow_input(struct nat *nat, struct guest *guest, const struct packet *packet);
+/* The same for a frame in pieces, of which 'packet' has the headers. False: nothing has been done,
+ * and the frame is wanted in one piece. */
+bool udp_flow_input_pieces(struct nat *nat, struct guest *guest, const struct packet *packet,
+			   const struct frame *frame);
 void udp_flow_received(struct nat *nat, struct dgflow *dg, const struct host_datagram *datagram);
-/* To the guest, as from 'from'; the bytes are referred to until the port is flushed. */
+/* To the guest, as from 'from': one datagram, or as many of 'segment' bytes; the bytes are referred
+ * to until the port is flushed. */
 void udp_flow_pass(struct nat *nat, struct dgflow *dg, const struct endpoint *from,
-		   const uint8_t *bytes, size_t len);
+		   const struct iovec *payload, uint16_t segment);
+/* udp_out.c: the same, to nat->output.guest. */
+void udpout_pass(struct nat *nat, const struct endpoint *from, const struct endpoint *to,
+		 const struct iovec *payload, uint16_t segment);
 /* udp_inbound.c */
 void udpinbound_neighbour_known(struct nat *nat,
 				const struct addr *addr); /* those that wait for it go on */

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define SEGMENTS_MAX 512 /* of one frame, as the switch has it */
 #define FLOWS_WITHOUT_HANDLE_PER_GUEST_MAX 8192u
 #define FLOWS_WITHOUT_HANDLE_MAX                                                                   \
 	16384u /* TIME_WAIT and the like, beside those the descriptors limit */
@@ -318,6 +319,17 @@ static const uint8_t *linearize(struct nat *nat, const struct frame *frame)
 	return nat->linear;
 }
 
+/* The marks that the frame has speak of what is in it. */
+static bool takes_segments(struct packet *packet, const struct frame *frame)
+{
+	if ((frame->offload.gso_type & ~FRAME_GSO_ECN) != FRAME_GSO_UDP_L4)
+		return true;
+	packet->segment = frame->offload.gso_size;
+	return packet->ethertype != ETHERTYPE_ARP && packet->proto == IPPROTO_NUMBER_UDP &&
+	       !packet->fragment && packet->segment > 0 &&
+	       packet->ip_len / packet->segment < SEGMENTS_MAX;
+}
+
 /* Bulk data of a known connection needs not be in one piece, only its headers. False: nothing has
  * been done. */
 static bool input_pieces(struct nat *nat, struct guest *guest, const struct frame *frame)
@@ -325,12 +337,17 @@ static bool input_pieces(struct nat *nat, struct guest *guest, const struct fram
 	const uint8_t *bytes = frame->iov[0].iov_base;
 	struct packet packet;
 
+	bool udp = packet_has_udp_headers(bytes, frame->iov[0].iov_len);
+
 	/* Padding behind the packet is for those who look closer. */
-	return packet_has_tcp_headers(bytes, frame->iov[0].iov_len) &&
-	       packet_read(&packet, bytes, frame->len) == PACKET_OK &&
-	       packet.ip_len == frame->len - FRAME_HDR_LEN &&
-	       mac_eq(&packet.dst_mac, &nat->config.mac) &&
-	       tcpflow_input_pieces(nat, guest, &packet, frame);
+	if ((!udp && !packet_has_tcp_headers(bytes, frame->iov[0].iov_len)) ||
+	    packet_read(&packet, bytes, frame->len) != PACKET_OK ||
+	    packet.ip_len != frame->len - FRAME_HDR_LEN ||
+	    !mac_eq(&packet.dst_mac, &nat->config.mac) || !takes_segments(&packet, frame))
+		return false;
+	packet.owner = frame->owner;
+	return udp ? udp_flow_input_pieces(nat, guest, &packet, frame)
+		   : tcpflow_input_pieces(nat, guest, &packet, frame);
 }
 
 void nat_input(struct nat *nat, struct port *from, const struct frame *frame)
@@ -354,7 +371,7 @@ void nat_input(struct nat *nat, struct port *from, const struct frame *frame)
 		nat->counters.dropped_protocol++;
 		return;
 	}
-	if (mac_is_multicast(&packet.src_mac)) {
+	if (mac_is_multicast(&packet.src_mac) || !takes_segments(&packet, frame)) {
 		nat->counters.dropped_malformed++;
 		return;
 	}

@@ -10,6 +10,7 @@
 #define LWNAT_NAT_HOST_OPS_H
 
 #include "stack/base/addr.h"
+#include "stack/base/frame.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,6 +39,9 @@ struct host_datagram {
 	const uint8_t *bytes; /* DATA: payload (ping: the ICMP message); ERROR: start of the payload
 				 that failed, maybe 0 bytes */
 	size_t len;
+	/* DATA: 'bytes' are datagrams of this many bytes each, one behind the other, the last one
+	 * as long or shorter; 0: it is one. */
+	uint16_t segment;
 	/* ERROR only: */
 	uint8_t icmp_type; /* of the peer's family: ICMP or ICMPv6 type and code, also for errors
 			      the host found itself */
@@ -45,6 +49,17 @@ struct host_datagram {
 	uint32_t icmp_info; /* next-hop MTU for "fragmentation needed" / "packet too big", else 0 */
 	struct addr
 	    offender; /* who sent the ICMP error; unspecified when the host itself found it */
+};
+
+/* Datagrams to one peer, for udp_send_bulk(). */
+struct host_bulk {
+	struct endpoint to;
+	uint8_t ttl;      /* 0: the host's default */
+	uint16_t segment; /* as in struct host_datagram */
+	/* Of the bytes, which may then be referred to until flush(); NULL: they are copied. */
+	struct frame_owner *owner;
+	const struct iovec *iov;
+	unsigned iov_n;
 };
 
 struct host_ops {
@@ -74,7 +89,10 @@ struct host_ops {
 	 * nothing. */
 	int (*udp_send)(void *ctx, int handle, const struct endpoint *to, uint8_t ttl,
 			const struct iovec *iov, unsigned iov_n);
-	/* The end of a turn: datagrams for which udp_send() has said 0 may have waited for it. What
+	/* The same for many. An error is the first one's, and then none has left; others are
+	 * lost, as on any link. */
+	int (*udp_send_bulk)(void *ctx, int handle, const struct host_bulk *bulk);
+	/* The end of a turn: datagrams for which sending has said 0 may have waited for it. What
 	 * cannot be sent then is lost, as on any link. NULL: none ever wait. */
 	void (*flush)(void *ctx);
 	/* An unprivileged ping socket (icmp(7)). A handle, or -EACCES when ping_group_range forbids

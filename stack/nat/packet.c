@@ -225,6 +225,7 @@ enum packet_verdict packet_read(struct packet *ret, const uint8_t *bytes, size_t
 	wire_get_bytes(&in, ret->src_mac.b, 6);
 	ret->ethertype = wire_get_u16(&in);
 	ret->owner = NULL;
+	ret->segment = 0;
 	if (in.bad)
 		return PACKET_MALFORMED;
 	switch (ret->ethertype) {
@@ -240,34 +241,51 @@ enum packet_verdict packet_read(struct packet *ret, const uint8_t *bytes, size_t
 	}
 }
 
-bool packet_has_tcp_headers(const uint8_t *bytes, size_t len)
+/* Goes past Ethernet and IP headers to the header of an unfragmented packet's 'proto'. False when
+ * that is not what follows. */
+static bool skip_to(struct wire_in *in, uint8_t proto)
 {
-	struct wire_in in = wire_in(bytes, len);
-	uint8_t version_ihl, proto;
 	uint16_t fragment = 0;
+	uint8_t found;
 
-	wire_skip(&in, 12);
-	uint16_t ethertype = wire_get_u16(&in);
+	wire_skip(in, 12);
+	uint16_t ethertype = wire_get_u16(in);
 	if (ethertype == ETHERTYPE_IPV4) {
-		version_ihl = wire_get_u8(&in);
-		wire_skip(&in, 5);
-		fragment = wire_get_u16(&in);
-		wire_skip(&in, 1);
-		proto = wire_get_u8(&in);
-		wire_skip(&in, 10 + (version_ihl & 0xf) * 4u - 20);
+		uint8_t version_ihl = wire_get_u8(in);
+		wire_skip(in, 5);
+		fragment = wire_get_u16(in);
+		wire_skip(in, 1);
+		found = wire_get_u8(in);
 		if ((version_ihl & 0xf) < 5)
 			return false;
+		wire_skip(in, 10 + (version_ihl & 0xf) * 4u - 20);
 	} else if (ethertype == ETHERTYPE_IPV6) {
-		wire_skip(&in, 6);
-		proto = wire_get_u8(&in);
-		wire_skip(&in, 33);
+		wire_skip(in, 6);
+		found = wire_get_u8(in);
+		wire_skip(in, 33);
 	} else {
 		return false;
 	}
+	return !in->bad && found == proto && !(fragment & 0x3fff);
+}
+
+bool packet_has_tcp_headers(const uint8_t *bytes, size_t len)
+{
+	struct wire_in in = wire_in(bytes, len);
+
+	if (!skip_to(&in, IPPROTO_NUMBER_TCP))
+		return false;
 	wire_skip(&in, 12);
 	size_t tcp_len = (size_t)(wire_get_u8(&in) >> 4) * 4;
 	wire_skip(&in, tcp_len < 20 ? 0 : tcp_len - 13);
-	return !in.bad && proto == IPPROTO_NUMBER_TCP && tcp_len >= 20 && !(fragment & 0x3fff);
+	return !in.bad && tcp_len >= 20;
+}
+
+bool packet_has_udp_headers(const uint8_t *bytes, size_t len)
+{
+	struct wire_in in = wire_in(bytes, len);
+
+	return skip_to(&in, IPPROTO_NUMBER_UDP) && wire_left(&in) >= 8;
 }
 
 /* RFC 9293 section 3.1. Stops at the first option that does not fit: what was read before it
@@ -335,5 +353,7 @@ enum packet_verdict packet_read_udp(struct udp_datagram *ret, const struct packe
 		return PACKET_MALFORMED;
 	ret->data = in.at;
 	ret->data_len = len - 8;
+	ret->rest = NULL;
+	ret->rest_n = 0;
 	return PACKET_OK;
 }

@@ -47,6 +47,8 @@ struct packet {
 	size_t ip_len;
 	const uint8_t *l4;
 	size_t l4_len;
+	uint16_t segment; /* UDP: the payload is datagrams of this many bytes each, the last one
+			     as long or shorter, and none of this is read from the bytes; 0: one */
 	struct frame_owner *owner; /* of the bytes; NULL: they must be copied to be kept */
 };
 
@@ -61,6 +63,8 @@ enum packet_verdict packet_read(struct packet *ret, const uint8_t *bytes, size_t
 /* True when these bytes, the beginning of a frame, hold all headers of an unfragmented TCP segment:
  * of such a frame packet_read() and packet_read_tcp() look at nothing else. */
 bool packet_has_tcp_headers(const uint8_t *bytes, size_t len);
+/* The same of a UDP datagram. */
+bool packet_has_udp_headers(const uint8_t *bytes, size_t len);
 /* Reads from an IPv4 or IPv6 header on; the Ethernet part of 'ret' stays as it is. */
 enum packet_verdict packet_read_ip(struct packet *ret, const uint8_t *bytes, size_t len);
 
@@ -98,6 +102,9 @@ struct udp_datagram {
 	uint16_t src_port, dst_port;
 	const uint8_t *data;
 	size_t data_len;
+	/* Where the data goes on when the frame came in pieces; else rest_n is 0. */
+	const struct iovec *rest;
+	unsigned rest_n;
 };
 enum packet_verdict packet_read_udp(struct udp_datagram *ret, const struct packet *packet);
 

@@ -81,7 +81,7 @@ void nat_udp_inbound(struct nat *nat, int handle, const struct endpoint *peer,
 	dg->host_peer = *peer;
 	dg->two_way = true;
 	dgflow_used(nat, dg, false);
-	udp_flow_pass(nat, dg, &seen, payload.iov_base, payload.iov_len);
+	udp_flow_pass(nat, dg, &seen, &payload, 0);
 	port->ops->flush(port); /* the payload is the caller's again when we return */
 }
 

@@ -106,6 +106,30 @@ int fake_udp_send(void *ctx, int handle, const struct endpoint *to, uint8_t ttl,
 	return 0;
 }
 
+int fake_udp_send_bulk(void *ctx, int handle, const struct host_bulk *bulk)
+{
+	size_t len = 0, each, at = 0;
+	uint8_t *bytes;
+	int result = 0;
+
+	for (unsigned i = 0; i < bulk->iov_n; i++)
+		len += bulk->iov[i].iov_len;
+	bytes = malloc(len + 1);
+	for (unsigned i = 0, n = 0; i < bulk->iov_n; n += (unsigned)bulk->iov[i++].iov_len) {
+		if (bulk->iov[i].iov_len)
+			memcpy(bytes + n, bulk->iov[i].iov_base, bulk->iov[i].iov_len);
+	}
+	each = bulk->segment ? bulk->segment : len;
+	do {
+		struct iovec one = {bytes + at, len - at < each ? len - at : each};
+
+		result = fake_udp_send(ctx, handle, &bulk->to, bulk->ttl, &one, 1);
+		at += each;
+	} while (result == 0 && at < len);
+	free(bytes);
+	return result;
+}
+
 /* What icmp(7) does: the identifier is the socket's, and an echo request comes back as a reply. */
 static void answer_ping(struct fake_host *host, int handle, const struct fake_sent *sent)
 {
@@ -165,6 +189,19 @@ void fake_host_udp_deliver(struct fake_host *host, int handle, const struct endp
 	datagram->d.peer = *from;
 	datagram->len = len;
 	memcpy(datagram->bytes, bytes, len);
+	deliver(host, handle, datagram);
+}
+
+void fake_host_udp_deliver_segments(struct fake_host *host, int handle, const struct endpoint *from,
+				    struct iovec bytes, uint16_t segment)
+{
+	struct fake_datagram *datagram = calloc(1, sizeof(*datagram) + bytes.iov_len);
+
+	datagram->d.kind = HOST_DATAGRAM_DATA;
+	datagram->d.peer = *from;
+	datagram->d.segment = segment;
+	datagram->len = bytes.iov_len;
+	memcpy(datagram->bytes, bytes.iov_base, bytes.iov_len);
 	deliver(host, handle, datagram);
 }
 

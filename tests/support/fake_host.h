@@ -118,6 +118,9 @@ int fake_host_listener(struct fake_host *host);               /* a forward's UDP
 struct fake_sent *fake_host_sent_pop(struct fake_host *host); /* to be given to free() */
 void fake_host_udp_deliver(struct fake_host *host, int handle, const struct endpoint *from,
 			   const void *bytes, size_t len);
+/* As the host gives datagrams that came as one large piece. */
+void fake_host_udp_deliver_segments(struct fake_host *host, int handle, const struct endpoint *from,
+				    struct iovec bytes, uint16_t segment);
 struct fake_icmp {
 	struct endpoint to; /* where the datagram that failed was going */
 	struct addr offender;

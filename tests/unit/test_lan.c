@@ -418,7 +418,7 @@ START_TEST(test_frames_whose_marks_do_not_fit_are_counted_not_sent)
 }
 END_TEST
 
-START_TEST(test_gateway_gets_large_segments_whole_and_large_datagrams_cut)
+START_TEST(test_gateway_gets_large_segments_and_datagrams_whole)
 {
 	struct bed *bed = bed_new(16, PORTS);
 	uint8_t bytes[14 + 20 + 8 + 30] = {0};
@@ -433,10 +433,10 @@ START_TEST(test_gateway_gets_large_segments_whole_and_large_datagrams_cut)
 	bytes[13] = 0;
 	bytes[14] = 0x45;
 	lan_input(bed->lan, &bed->ports[0].port, &frame, 0);
-	ck_assert_uint_eq(bed->gateway_frames, 3);
+	ck_assert_uint_eq(bed->gateway_frames, 1);
 	frame.offload = (struct frame_offload){1, FRAME_GSO_TCPV4 | FRAME_GSO_ECN, 10, 34, 16};
 	lan_input(bed->lan, &bed->ports[0].port, &frame, 0);
-	ck_assert_uint_eq(bed->gateway_frames, 4);
+	ck_assert_uint_eq(bed->gateway_frames, 2);
 	ck_assert_uint_eq(lan_counters(bed->lan)->dropped_offload, 0);
 	bed_free(bed, PORTS);
 }
@@ -487,7 +487,7 @@ int main(void)
 	tcase_add_test(tc, test_a_flood_of_macs_stays_bounded_and_the_table_stays_right);
 	tcase_add_test(tc, test_flush_touches_only_ports_with_frames);
 	tcase_add_test(tc, test_frames_whose_marks_do_not_fit_are_counted_not_sent);
-	tcase_add_test(tc, test_gateway_gets_large_segments_whole_and_large_datagrams_cut);
+	tcase_add_test(tc, test_gateway_gets_large_segments_and_datagrams_whole);
 	tcase_add_test(tc, test_ports_have_a_limit_and_bad_configurations_are_refused);
 	suite_add_tcase(suite, tc);
 	SRunner *runner = srunner_create(suite);

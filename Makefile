@@ -233,7 +233,7 @@ demo:
 	$(Q)tests/guest/demo
 
 bench:
-	$(Q)tests/support/deps.sh build bench
+	$(Q)tests/support/deps.sh build bench guest
 	$(Q)$(MAKE) $(jobs) all bench-bins
 	$(Q)LWNAT="$${LWNAT:-$(CURDIR)/lwnat}" tests/bench/run $(BENCH)
 

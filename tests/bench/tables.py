@@ -1,7 +1,7 @@
 """What was measured, as tables: medians, spread, ratios."""
 import json, statistics
 
-import limits
+import guests, limits
 from peers import BOTH, PEERS, STREAM, TAP, VHOST
 from rows import ROWS
 
@@ -98,6 +98,22 @@ def vhost_table(results):
     return 'vhost-user; ratios are those of lwnat-vu 1500\n\n' + drawn(lines) if len(lines) > 1 else ''
 
 
+def guest_tables(results):
+    """One for each row of real guests; columns are peers at an MTU, ratios those of its first lwnat."""
+    found = Found(results)
+    for row in (r for r in ROWS.values() if r.name in guests.TITLES):
+        columns = [(mtu, name) for name in row.peers for mtu in row.mtus if (row.name, mtu, name) in found.by]
+        mine = next((c for c in columns if c[1].startswith('lwnat')), None)
+        others = [c for c in columns if c[0] == mine[0] and not c[1].startswith('lwnat')] if mine else []
+        lines = [['figure'] + [f'{p} {mtu}' for mtu, p in columns] + [f'{mine[1]}/{p}' for _, p in others]]
+        for f in row.figures:
+            line = [found.text(row.name, *c, f.key, f.digits) for c in columns]
+            if any(x != '-' for x in line):
+                lines.append([f.title, *line] + [found.ratio(row.name, f.key, mine, c) for c in others])
+        if len(lines) > 1:
+            yield f'{guests.TITLES[row.name]}\n\n{drawn(lines)}'
+
+
 def limit_of(nat, card, idle):
     """What stands in the way of more, from the CPUs in use."""
     if nat > BUSY or card > BUSY:
@@ -143,7 +159,8 @@ def show(results, with_shares=False):
     for name, version in results['peers'].items():
         print(f'{name}: {version}')
     shares = shares_table(results) if with_shares else ''
-    for text in filter(None, (stream_table(results), vhost_table(results), limits_table(results), shares)):
+    tables = stream_table(results), vhost_table(results), *guest_tables(results), limits_table(results), shares
+    for text in filter(None, tables):
         print('\n' + text)
     print('\nmedian ±half the spread; a ratio is the median of the rounds\' ratios; '
           '~: strangers used over a quarter of a CPU')

@@ -177,6 +177,7 @@ def datagrams(cell, opt, down):
 
 def resting(cell, opt):
     return {'rss_kib': testbed.status_kib(cell.nat.pid, 'VmRSS'),
+            'own_kib': testbed.status_kib(cell.nat.pid, 'RssAnon'),
             'threads': testbed.status_kib(cell.nat.pid, 'Threads')}
 
 
@@ -283,7 +284,7 @@ def two_ways(figures):
     return [(f'{way}_{key}', word.format(way), digits) for way in ('up', 'down') for key, word, digits in figures]
 
 
-add(Row('rss', resting, [('rss_kib', 'RSS with no flow, KiB', 0)]),
+add(Row('rss', resting, [('rss_kib', 'RSS with no flow, KiB', 0), ('own_kib', 'RSS with no flow, without files, KiB', 0)]),
     bulk_row('up1', 'up', 1, False),
     bulk_row('up1bbr', 'up, BBR', 1, False, mtus=PLAIN, cc='bbr'),
     bulk_row('down1', 'down', 1, True),

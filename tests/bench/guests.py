@@ -245,11 +245,11 @@ REAL = [
     Peer('passt-new-tcg-vu', 'PASST', '', f'{PASST_ARGS} --vhost-user', BOTH, kind=TCG, ring=256, rows=()),
 ]
 PEERS += REAL
-add(guest_row(UML, ('up1', 'down1', 'up8', 'down8', 'rr')),
+add(guest_row(UML, ('up1', 'down1', 'up8', 'down8', 'rr'), rounds=2),
     Row('umlstall', lambda c, o: both_ways(c, f'{{way}} {{server}} {STALL_S * 1000}', STALL_S + 20),
         two_ways([('gap_ms', '10 s {}: longest pause, ms', 1), ('wrong', '10 s {}: bytes wrong', 0)]),
         is_quick=False, rounds=1, cell=GuestCell, peers=[p.name for p in REAL if p.kind == UML]),
-    guest_row(TCG, ('up1', 'down1', 'rr')))
+    guest_row(TCG, ('up1', 'down1', 'rr'), rounds=1))
 
 
 def prepare(rows):

@@ -32,6 +32,9 @@ struct port_ops {
 	 * take now is copied, so that no payload is referenced after the return. May set 'blocked'.
 	 * Never calls back. */
 	void (*flush)(struct port *port);
+	/* Whether the guest stands still: frames wait for it to read them, and it has read none
+	 * since this was asked last. NULL: that cannot be known. */
+	bool (*stands_still)(struct port *port);
 };
 
 struct port_counters {

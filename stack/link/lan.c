@@ -69,10 +69,17 @@ static void tapped_flush(struct port *port)
 	port->tapped_ops->flush(port);
 }
 
+static bool tapped_stands_still(struct port *port)
+{
+	return port->tapped_ops->stands_still && port->tapped_ops->stands_still(port);
+}
+
 static void tap_port(struct lan *lan, struct port *port)
 {
-	static const struct port_ops tapped = {
-	    .send = tapped_send, .send_unfinished = tapped_send_unfinished, .flush = tapped_flush};
+	static const struct port_ops tapped = {.send = tapped_send,
+					       .send_unfinished = tapped_send_unfinished,
+					       .flush = tapped_flush,
+					       .stands_still = tapped_stands_still};
 
 	port->tapped_ops = port->ops;
 	port->tap = lan;

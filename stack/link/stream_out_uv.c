@@ -5,7 +5,9 @@
 #include "stack/link/stream_codec.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define PIECES_MAX 1000       /* iovecs in one sendmsg(); the kernel takes 1,024 (IOV_MAX) */
@@ -35,6 +37,10 @@ struct stream_out {
 	/* A ring. Its first bytes may be the end of a frame that is already half sent. */
 	uint8_t *backlog;
 	size_t backlog_size, backlog_at, backlog_len;
+
+	uint64_t sent; /* bytes, in all */
+	/* When it was last asked whether the guest stands still: */
+	uint64_t asked_sent, asked_unread;
 
 	uint8_t arena[ARENA_LEN];
 };
@@ -102,7 +108,7 @@ static void frame_to_backlog(struct stream_out *out, unsigned f, size_t skip)
 }
 
 /* Bytes taken, 0 when the guest has to read first, or a negative errno. */
-static ssize_t send_pieces(const struct stream_out *out, struct iovec *pieces, size_t pieces_n)
+static ssize_t send_pieces(struct stream_out *out, struct iovec *pieces, size_t pieces_n)
 {
 	struct msghdr msg = {.msg_iov = pieces, .msg_iovlen = pieces_n};
 	ssize_t n;
@@ -110,8 +116,10 @@ static ssize_t send_pieces(const struct stream_out *out, struct iovec *pieces, s
 	do {
 		n = sendmsg(out->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
-	if (n >= 0)
+	if (n >= 0) {
+		out->sent += (uint64_t)n;
 		return n;
+	}
 	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ENOMEM)
 		return 0;
 	return -errno;
@@ -232,6 +240,20 @@ bool stream_out_add(struct stream_out *out, const void *hdr, size_t hdr_len,
 	bool dropped = out->lost_n > lost_before;
 	out->lost_n = lost_before;
 	return !dropped;
+}
+
+/* What the kernel says is at least the bytes that wait, and what it adds for itself comes and goes
+ * with them: when it has grown by all that was sent, nothing was read. */
+bool stream_out_stands_still(struct stream_out *out)
+{
+	uint64_t sent = out->sent - out->asked_sent, before = out->asked_unread;
+	int unread;
+
+	if (ioctl(out->fd, SIOCOUTQ, &unread) < 0 || unread < 0)
+		return false;
+	out->asked_sent = out->sent;
+	out->asked_unread = (uint64_t)unread;
+	return unread > 0 && (uint64_t)unread >= before + sent;
 }
 
 bool stream_out_gathered(const struct stream_out *out)

@@ -25,6 +25,9 @@ int stream_out_flush(struct stream_out *out);
 /* The socket is writable: sends from the backlog. As stream_out_flush(). */
 int stream_out_drain(struct stream_out *out);
 
+/* As port_ops.stands_still(). */
+bool stream_out_stands_still(struct stream_out *out);
+
 bool stream_out_gathered(const struct stream_out *out); /* frames wait for stream_out_flush() */
 size_t
 stream_out_backlog(const struct stream_out *out); /* bytes; frames added now go behind them */

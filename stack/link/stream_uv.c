@@ -180,7 +180,15 @@ static void port_flush(struct port *port)
 		after_send(p, stream_out_flush(p->out));
 }
 
-static const struct port_ops port_ops = {.send = port_send, .flush = port_flush};
+static bool port_stands_still(struct port *port)
+{
+	struct stream_port *p = (struct stream_port *)port;
+
+	return !p->dropped && stream_out_stands_still(p->out);
+}
+
+static const struct port_ops port_ops = {
+    .send = port_send, .flush = port_flush, .stands_still = port_stands_still};
 
 /* Work that events made possible, and what came of it. */
 static void turn_end(struct stream_uv *s)

@@ -436,6 +436,7 @@ void nat_run(struct nat *nat, uint64_t now_ms)
 	dgflow_run(nat);
 	if (nat->config.host->flush)
 		nat->config.host->flush(nat->config.host_ctx);
+	nat->turn++;
 }
 
 uint64_t nat_next_ms(const struct nat *nat, uint64_t now_ms)

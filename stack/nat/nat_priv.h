@@ -19,6 +19,8 @@
 
 struct tcpflow;
 
+enum guest_stands { GUEST_RUNS, GUEST_MAY_STAND, GUEST_STANDS_STILL };
+
 /* One attached NIC. Lives from nat_port_add() to nat_port_remove(), hung on port->nat_data. */
 struct guest {
 	struct port *port;
@@ -39,6 +41,8 @@ struct guest {
 	struct tcpflow *last_tcp;
 	uint64_t icmp_error_window_ms; /* start of the second in which 'icmp_errors' were sent */
 	uint32_t icmp_errors;
+	uint64_t stands_asked_ms; /* when port_ops.stands_still() was asked last, ... */
+	enum guest_stands stands; /* ... and what came of it */
 	struct reass reass4, reass6; /* fragments of what has not come whole yet */
 	struct addr arp_asked;       /* the foreign address asked for last (arp.c) */
 	struct addr nd_asked;        /* likewise (nd.c) */
@@ -72,6 +76,7 @@ struct nat {
 	struct nat_config config;
 	struct nat_counters counters;
 	uint64_t now_ms;
+	uint32_t turn; /* counts nat_run() */
 	struct list guests;
 	struct flow_table *flows;
 	uint32_t handles_n; /* flows that hold a host handle: what the limits count */

@@ -661,10 +661,29 @@ bool solo_timer_is_due(const struct solo_engine *engine, const struct solo *solo
 	       pcb->rtime >= 0 && pcb->rtime + 1 >= pcb->rto && pcb->nrtx < TCP_MAXRTX;
 }
 
-void solo_forget_rtt(struct solo *solo)
+void solo_wait_a_tick(struct solo *solo)
 {
-	if (solo->active)
-		solo->active->rttest = 0;
+	if (solo->active && solo->active->rtime > 0)
+		solo->active->rtime--;
+}
+
+bool solo_probes_in_vain(const struct solo_engine *engine, const struct solo *solo)
+{
+	const struct tcp_pcb *pcb = solo->active;
+
+	return engine->slow_turn && pcb && pcb->persist_backoff && pcb->persist_probe;
+}
+
+void solo_stood_still(struct solo *solo)
+{
+	struct tcp_pcb *pcb = solo->active;
+
+	if (!pcb)
+		return;
+	pcb->rttest = 0;
+	if (pcb->rtime > 0)
+		pcb->rtime = 0;
+	pcb->persist_cnt = 0;
 }
 
 void solo_ticks_advance(struct solo_engine *engine)

@@ -114,8 +114,11 @@ uint32_t solo_ahead_cost(const struct solo *solo);
 bool solo_needs_ticks(const struct solo *solo);
 /* The next solo_tick() sends unacknowledged bytes again. */
 bool solo_timer_is_due(const struct solo_engine *engine, const struct solo *solo);
-/* The round trip being timed is worth nothing: the connection stood still meanwhile. */
-void solo_forget_rtt(struct solo *solo);
+void solo_wait_a_tick(struct solo *solo); /* not in this solo_tick() but in the next such one */
+/* It has asked a guest with a closed window for news, and not been answered. */
+bool solo_probes_in_vain(const struct solo_engine *engine, const struct solo *solo);
+/* The guest stood still: its timers begin anew, and the round trip being timed is worth nothing. */
+void solo_stood_still(struct solo *solo);
 void solo_ticks_advance(
     struct solo_engine *engine); /* once per tick, before the connections' calls */
 bool solo_tick(struct solo_engine *engine, struct solo *solo); /* whether lwIP was called */

@@ -700,7 +700,7 @@ void tcpflow_port_writable(struct nat *nat, struct guest *guest)
 	if (list_is_empty(&guest->paused))
 		return;
 	for (link = guest->paused.next; link != &guest->paused; link = link->next)
-		solo_forget_rtt(&list_entry(link, struct tcpflow, tick_link)->solo);
+		solo_stood_still(&list_entry(link, struct tcpflow, tick_link)->solo);
 	if (list_is_empty(&nat->ticking))
 		nat->tick_ms = nat->now_ms;
 	list_splice(&nat->ticking, &guest->paused);
@@ -735,9 +735,8 @@ void tcpflow_tick(struct nat *nat)
 			if (timers != &nat->ticking)
 				continue;
 			tcpflow_output_to(nat, tf);
-			if (tf->state == TCPFLOW_OPEN &&
-			    solo_timer_is_due(nat->engine, &tf->solo))
-				tcploss_timed_out(nat, tf);
+			if (tf->state == TCPFLOW_OPEN)
+				tcploss_before_tick(nat, tf);
 			if (solo_tick(nat->engine, &tf->solo))
 				tcpflow_after_lwip(nat, tf);
 		}

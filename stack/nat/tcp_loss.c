@@ -4,6 +4,7 @@
 #include "stack/nat/tcpflow.h"
 
 #define IN_FLIGHT_LEAST_MSS 4u /* the congestion window never falls below so many MSS */
+#define STANDS_FRESH_MS 200u
 
 static int32_t seq_diff(uint32_t a, uint32_t b)
 {
@@ -32,8 +33,44 @@ static void begin_recovery(struct tcpflow *tf)
 	resend_from_the_start(tf);
 }
 
-void tcploss_timed_out(struct nat *nat, struct tcpflow *tf)
+/* One answer for all connections of a tick: the port tells of what happened since it was asked
+ * last. When that is long ago, the answer says nothing, and the next tick's will. */
+static enum guest_stands stands(const struct nat *nat, struct guest *guest)
 {
+	struct port *port = guest->port;
+	bool is_fresh = nat->now_ms - guest->stands_asked_ms <= STANDS_FRESH_MS;
+
+	if (!port->ops->stands_still)
+		return GUEST_RUNS;
+	if (guest->stands_asked_ms == nat->now_ms)
+		return guest->stands;
+	guest->stands_asked_ms = nat->now_ms;
+	guest->stands = port->ops->stands_still(port) ? GUEST_STANDS_STILL : GUEST_RUNS;
+	if (!is_fresh)
+		guest->stands = port->ops->stands_still(port) ? GUEST_MAY_STAND : GUEST_RUNS;
+	return guest->stands;
+}
+
+/* A guest that is stopped, for a snapshot or by its user, has lost nothing that lies unread in its
+ * socket: it is not sent again, and its connections do not end for want of an answer. */
+void tcploss_before_tick(struct nat *nat, struct tcpflow *tf)
+{
+	bool is_due = solo_timer_is_due(nat->engine, &tf->solo);
+	enum guest_stands now;
+
+	if (!is_due && !solo_probes_in_vain(nat->engine, &tf->solo))
+		return;
+	now = stands(nat, tf->flow.guest);
+	if (now == GUEST_STANDS_STILL) {
+		solo_stood_still(&tf->solo);
+		return;
+	}
+	if (is_due && now == GUEST_MAY_STAND) {
+		solo_wait_a_tick(&tf->solo);
+		return;
+	}
+	if (!is_due)
+		return;
 	nat->counters.tcp_resend_timeouts++;
 	if (!tf->recovering) {
 		begin_recovery(tf);
@@ -68,6 +105,7 @@ uint32_t tcploss_admit(struct nat *nat, struct tcpflow *tf, uint32_t seq, uint32
 	if (seq_diff(end, from) <= 0)
 		return 0;
 	tf->resent_to = end;
+	tf->resent_turn = nat->turn;
 	nat->counters.tcp_resent += (end - from + tf->mss - 1) / tf->mss;
 	*ret_skip = from - seq;
 	return end - from;
@@ -91,10 +129,15 @@ static void go_on(struct nat *nat, struct tcpflow *tf, uint32_t acked)
 {
 	uint32_t lastack = solo_lastack(&tf->solo);
 
-	if (seq_diff(lastack, tf->resent_to) > 0)
+	if (seq_diff(lastack, tf->resent_to) > 0) {
 		resend_from_the_start(tf);
-	else if (tf->resend_max < tf->in_flight_max)
+		/* What was sent again in this turn has not left yet: this answers frames that were
+		 * late, not lost, as those of a guest that was stopped. */
+		if (tf->resent_turn == nat->turn)
+			return;
+	} else if (tf->resend_max < tf->in_flight_max) {
 		tf->resend_max += acked;
+	}
 	if (tf->resent_to != lastack &&
 	    seq_diff(lastack + tf->resend_max, tf->resent_to + tf->mss) < 0)
 		return;

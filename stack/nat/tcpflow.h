@@ -65,6 +65,7 @@ struct tcpflow {
 	uint32_t acked_to;       /* sequence number: solo_lastack() when last looked at */
 	uint32_t recover_until;  /* sequence number: losses before it are one event */
 	uint32_t resent_to;      /* sequence number: up to here it has been sent again */
+	uint32_t resent_turn;    /* nat->turn at that time */
 	uint32_t resend_max;     /* bytes behind the last acknowledged one that may be sent again */
 
 	bool host_readable : 1;
@@ -147,8 +148,8 @@ void tcpinbound_tell(struct nat *nat);
 void tcpinbound_forward_gone(struct nat *nat, const struct nat_forward *forward);
 
 /* tcp_loss.c */
-/* lwIP's retransmission timer is about to fire. */
-void tcploss_timed_out(struct nat *nat, struct tcpflow *tf);
+/* Before each call of lwIP's timers. */
+void tcploss_before_tick(struct nat *nat, struct tcpflow *tf);
 /* lwIP sends 'len' bytes from 'seq' on: how many of them go out, after leaving out the first
  * *ret_skip; all that are new, few of those sent before. */
 uint32_t tcploss_admit(struct nat *nat, struct tcpflow *tf, uint32_t seq, uint32_t len,

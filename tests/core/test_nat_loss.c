@@ -88,6 +88,55 @@ START_TEST(test_silent_guest_is_sent_few_frames_again)
 }
 END_TEST
 
+/* For a quarter of an hour, in a snapshot or a debugger: it may take as long as it likes. */
+START_TEST(test_guest_that_stands_still_is_waited_for)
+{
+	struct sim_tcp *tcp;
+	uint32_t segments;
+	struct bed bed;
+
+	tcp = warmed_up(&bed, 4 * MIB);
+	bed.guests[0].port.stands_still = true;
+	tcp->mute = true;
+	host_sends(&bed, MIB / 2);
+	segments = tcp->count.data_segments_in;
+	bed_advance(&bed, 900000);
+	ck_assert_uint_eq(tcp->count.data_segments_in, segments);
+	ck_assert_uint_eq(nat_flow_count(bed.nat), 1);
+	bed.guests[0].port.stands_still = false;
+	tcp->mute = false;
+	tcp->ack_due = true;
+	sim_tcp_kick(tcp);
+	BED_UNTIL(&bed, tcp->received == 4 * MIB + MIB / 2);
+	ck_assert_uint_le(tcp->count.repeated_in, 1);
+	bed_finish(&bed);
+}
+END_TEST
+
+START_TEST(test_guest_that_stands_still_with_a_closed_window_is_waited_for)
+{
+	struct sim_tcp *tcp;
+	uint32_t probes;
+	struct bed bed;
+
+	tcp = warmed_up(&bed, 4 * MIB);
+	tcp->paused = true;
+	host_sends(&bed, 4 * MIB);
+	bed_advance(&bed, 1000);
+	bed.guests[0].port.stands_still = true;
+	tcp->mute = true;
+	probes = tcp->count.probes_in;
+	bed_advance(&bed, 900000);
+	ck_assert_uint_le(tcp->count.probes_in - probes, 2);
+	ck_assert_uint_eq(nat_flow_count(bed.nat), 1);
+	bed.guests[0].port.stands_still = false;
+	tcp->mute = tcp->paused = false;
+	sim_tcp_kick(tcp);
+	BED_UNTIL(&bed, tcp->received == 8 * MIB);
+	bed_finish(&bed);
+}
+END_TEST
+
 /* The end of a flight is lost whole: nobody but the timer tells. */
 START_TEST(test_lost_flight_is_sent_once_more)
 {
@@ -189,7 +238,8 @@ int main(void)
 {
 	return NATBED_SUITE(
 	    "nat_loss", test_first_time_out_sends_one_frame_again,
-	    test_silent_guest_is_sent_few_frames_again, test_lost_flight_is_sent_once_more,
-	    test_lost_frames_are_sent_again_one_by_one,
+	    test_silent_guest_is_sent_few_frames_again, test_guest_that_stands_still_is_waited_for,
+	    test_guest_that_stands_still_with_a_closed_window_is_waited_for,
+	    test_lost_flight_is_sent_once_more, test_lost_frames_are_sent_again_one_by_one,
 	    test_reader_that_stops_within_a_loss_goes_on, test_lost_fin_is_sent_again_alone);
 }

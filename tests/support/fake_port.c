@@ -188,8 +188,15 @@ static void port_send_unfinished(struct port *port, const struct frame *frame)
 		fake->oversized++;
 }
 
-static const struct port_ops fake_port_ops = {
-    .send = port_send, .send_unfinished = port_send_unfinished, .flush = port_flush};
+static bool fake_stands_still(struct port *port)
+{
+	return ((struct fake_port *)(void *)port)->stands_still;
+}
+
+static const struct port_ops fake_port_ops = {.stands_still = fake_stands_still,
+					      .send = port_send,
+					      .send_unfinished = port_send_unfinished,
+					      .flush = port_flush};
 
 void fake_port_init(struct fake_port *fake, uint32_t id)
 {

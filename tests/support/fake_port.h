@@ -42,6 +42,7 @@ struct fake_port {
 	struct fake_impair impair;
 	struct fake_queue sent; /* flushed and impaired: the guest's to read */
 	size_t blocked_at;      /* bytes in 'sent' at which flush() sets port.blocked; 0: never */
+	bool stands_still;      /* what it says when it is asked */
 	size_t queue_max;       /* bytes in 'sent' beyond which frames are dropped; 0: none */
 	struct fake_pending *pending, **pending_tail;
 	uint64_t payload_touched; /* frames whose payload had changed between send and flush */

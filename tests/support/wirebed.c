@@ -152,11 +152,16 @@ void wire_drop_guest(struct wire *wire, unsigned n)
 
 /* ---- turns ----------------------------------------------------------------------------------- */
 
+static bool runs(const struct wire_guest *guest)
+{
+	return guest->fd >= 0 && !guest->stopped;
+}
+
 static int poll_time(struct wire *wire, int ms)
 {
 	for (unsigned n = 0; n < WIRE_GUESTS_MAX; n++) {
 		uint64_t next;
-		if (wire->guests[n].fd < 0)
+		if (!runs(&wire->guests[n]))
 			continue;
 		guestsim_run(wire->guests[n].sim, now_ms());
 		next = guestsim_next_ms(wire->guests[n].sim, now_ms());
@@ -172,16 +177,16 @@ void wire_turn(struct wire *wire, int ms)
 
 	ms = poll_time(wire, ms);
 	for (unsigned n = 0; n < WIRE_GUESTS_MAX; n++)
-		fds[n] = (struct pollfd){wire->guests[n].fd,
+		fds[n] = (struct pollfd){runs(&wire->guests[n]) ? wire->guests[n].fd : -1,
 					 POLLIN | (wire->guests[n].out_len ? POLLOUT : 0), 0};
 	poll(fds, WIRE_GUESTS_MAX, ms);
 	for (unsigned n = 0; n < WIRE_GUESTS_MAX; n++) {
 		struct wire_guest *guest = &wire->guests[n];
 		if (guest->fd >= 0 && (fds[n].revents & (POLLIN | POLLHUP | POLLERR)))
 			guest_reads(guest);
-		if (guest->fd >= 0 && guest->out_len)
+		if (runs(guest) && guest->out_len)
 			guest_writes(guest);
-		if (guest->fd >= 0) {
+		if (runs(guest)) {
 			guestsim_tick(guest->sim, now_ms());
 			guestsim_run(guest->sim, now_ms());
 		}

@@ -20,6 +20,7 @@ struct wire_guest {
 	uint8_t *in, *out;
 	size_t in_len, out_len, out_room;
 	size_t out_at; /* bytes of 'out' that have left */
+	bool stopped;  /* like a machine that is: reads, sends and answers nothing */
 };
 
 struct wire {

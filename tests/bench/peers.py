@@ -50,7 +50,7 @@ class Peer:
         def first(command):
             p = subprocess.run(command, capture_output=True, text=True, timeout=10)
             return p.stdout.strip().split('\n')[0] if not p.returncode else ''
-        text = first([self.program, '--version']) or f'{self.program}, which does not say its version'
+        text = first([self.program, '--version']) or f'{os.path.basename(self.program)}, which does not say its version'
         package = first(['dpkg', '-S', self.program]).split(':')[0] if shutil.which('dpkg') else ''
         return f'{text} [{package} {first(["dpkg-query", "-Wf", "${Version}", package])}]' if package else text
 

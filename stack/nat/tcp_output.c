@@ -252,12 +252,14 @@ static bool begin_cut(struct nat *nat, struct cut *cut, struct pbuf *packet, boo
 }
 
 /* The most that the guest takes in one frame: all that lwIP sends at once, whether it is whole
- * segments of the guest's or not, for the last may be short. */
+ * segments of the guest's or not, for the last may be short. Never less than one segment, which a
+ * large MTU makes longer than what fits below any header. */
 static uint32_t unfinished_len_max(const struct nat *nat, const struct cut *cut, uint32_t mss)
 {
 	unsigned takes = nat->output.guest->port->takes;
 
-	return takes & (cut->v6 ? PORT_TSO6 : PORT_TSO4) && mss ? TSO_LEN_MAX : mss;
+	return takes & (cut->v6 ? PORT_TSO6 : PORT_TSO4) && mss && mss < TSO_LEN_MAX ? TSO_LEN_MAX
+										     : mss;
 }
 
 static void send_tcp(struct nat *nat, struct pbuf *packet, bool v6)

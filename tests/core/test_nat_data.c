@@ -102,6 +102,25 @@ START_TEST(test_guest_that_only_fills_checksums_in_gets_segments_of_its_mss)
 }
 END_TEST
 
+START_TEST(test_guest_that_cuts_segments_itself_gets_those_of_a_large_mtu_whole)
+{
+	const uint16_t mss = (uint16_t)(65520 - bed_ip_len() - 20);
+	struct sim_tcp_setup setup = bed_setup;
+	struct sim_tcp *tcp;
+	struct bed bed;
+
+	bed_init(&bed);
+	bed.config.mtu = 65520;
+	bed_start(&bed);
+	bed_add_guest(&bed, 0);
+	bed.guests[0].port.port.takes = PORT_CSUM | PORT_TSO4 | PORT_TSO6;
+	setup.mss = mss;
+	tcp = exchange(&bed, setup, 4 * MIB);
+	ck_assert_uint_eq(tcp->count.segment_max, mss);
+	bed_finish(&bed);
+}
+END_TEST
+
 START_TEST(test_small_read_batches_are_taken_as_well)
 {
 	struct bed bed;
@@ -551,6 +570,7 @@ int main(void)
 	    test_frames_in_pieces_are_taken_as_well,
 	    test_guest_that_cuts_segments_itself_gets_large_ones,
 	    test_guest_that_only_fills_checksums_in_gets_segments_of_its_mss,
+	    test_guest_that_cuts_segments_itself_gets_those_of_a_large_mtu_whole,
 	    test_small_read_batches_are_taken_as_well, test_guests_mss_is_filled_and_never_exceeded,
 	    test_one_frame_in_a_hundred_lost, test_frames_out_of_order, test_frames_twice,
 	    test_lost_late_and_twice_together, test_one_lost_frame_costs_no_second,

@@ -165,6 +165,8 @@ const char *client_errno_text(int result)
 		return "the network does not answer";
 	case EPIPE:
 		return "the network ended in the middle of its answer";
+	case ESHUTDOWN:
+		return "the network closed the connection without an answer";
 	case EPROTO:
 		return "what answers on the control socket is no lwnat";
 	default:
@@ -192,6 +194,20 @@ void client_reason(const struct client_reply *reply, char text[CLIENT_ERROR_MAX]
 	}
 }
 
+/* Says why there is no answer: a network that was ended a moment ago had still been connected to.
+ */
+static int fail_unanswered(const struct client *client, int result)
+{
+	struct client_networks networks;
+	char error[CLIENT_ERROR_MAX];
+
+	if ((result != -ESHUTDOWN && result != -ECONNREFUSED) || answers(client->path))
+		return client_fail(client, "%s", client_errno_text(result));
+	client_networks(&networks);
+	say_who_runs(&networks, "", error);
+	return client_fail(client, "%s", error);
+}
+
 int client_call(const struct client *client, const struct client_request *request, json_t **ret)
 {
 	struct client_reply reply = {0};
@@ -201,7 +217,7 @@ int client_call(const struct client *client, const struct client_request *reques
 	if (result >= 0)
 		result = client_http_request(result, request, &reply);
 	if (result < 0)
-		return client_fail(client, "%s", client_errno_text(result));
+		return fail_unanswered(client, result);
 	if (reply.status < 200 || reply.status > 299) {
 		client_reason(&reply, reason);
 		status = client_fail(client, "%s", reason);

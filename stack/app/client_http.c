@@ -147,7 +147,7 @@ static int read_head(struct answer *a)
 		if (end)
 			a->head_len = (size_t)(end + 4 - a->bytes);
 		else if (n == 0)
-			return -EPIPE;
+			return a->len > 0 ? -EPIPE : -ESHUTDOWN;
 		else if (a->len > HEAD_MAX)
 			return -EPROTO;
 	}

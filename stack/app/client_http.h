@@ -24,7 +24,8 @@ struct client_reply {
 int client_http_connect(const char *path);
 
 /* Sends the request and reads all of the answer. Closes 'fd'. 0, or a negative errno: -ETIMEDOUT,
- * -EPROTO for what is no HTTP, -EPIPE when it ended early. The caller frees ret->body. */
+ * -EPROTO for what is no HTTP, -EPIPE when it ended early, -ESHUTDOWN before its first byte. The
+ * caller frees ret->body. */
 int client_http_request(int fd, const struct client_request *request, struct client_reply *ret);
 /* The same, but a body of status 200 goes to 'out' as it comes, without a time limit, and
  * ret->body is NULL then. */

@@ -3,11 +3,12 @@
 #include "stack/base/list.h"
 #include "stack/base/log.h"
 #include "stack/base/wire.h"
+#include "stack/link/guest_log.h"
+#include "stack/link/listener_uv.h"
 #include "stack/link/poller_uv.h"
 #include "stack/link/stream_buf.h"
 #include "stack/link/stream_codec.h"
 #include "stack/link/stream_out_uv.h"
-#include "stack/link/stream_path_uv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,13 +20,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define READS_PER_WAKE 2 /* full buffers of one guest before the others get their turn */
-#define ACCEPTS_PER_WAKE 16
+#define READS_PER_WAKE 2         /* full buffers of one guest before the others get their turn */
 #define ROOM_MIN (128 * 1024)    /* bytes: with less, the next read gets a new buffer */
 #define SNDBUF_LEN (1024 * 1024) /* bytes; the kernel gives what net.core.wmem_max permits */
-#define RETRY_MS 250             /* pause after running out of descriptors or memory */
-#define LOG_BURST 20             /* lines about guests that come and go, ... */
-#define LOG_INTERVAL_MS 10000    /* ... in this time */
+#define RETRY_MS 250             /* pause after running out of memory */
 #define SHORTAGE_LOG_MS 60000    /* one line about a shortage in this time */
 
 struct stream_port {
@@ -54,11 +52,7 @@ struct stream_uv {
 	unsigned handles; /* not yet closed; the last one frees this struct */
 	bool closing;
 
-	uv_poll_t listener;
-	int listen_fd; /* -1: none */
-	bool path_is_ours;
-	struct stream_path path;
-	bool accept_paused;
+	struct listener_uv *listener; /* NULL: none */
 	uv_timer_t retry;
 	struct log_limit guest_log, shortage_log;
 };
@@ -88,7 +82,7 @@ static void on_port_closed(uv_handle_t *handle)
 
 static bool guest_line_ok(struct stream_uv *s)
 {
-	return log_limit_ok(&s->guest_log, uv_now(s->loop), LOG_BURST, LOG_INTERVAL_MS);
+	return guest_log_ok(&s->guest_log, uv_now(s->loop));
 }
 
 /* Says 'why', with the errno 'err' if there is one, and lets go of everything but the memory. */
@@ -220,10 +214,10 @@ static void port_writable(struct stream_port *p)
 
 static void on_retry(uv_timer_t *timer);
 
-static void retry_later(struct stream_uv *s, int err, const char *what)
+static void retry_later(struct stream_uv *s)
 {
 	if (log_limit_ok(&s->shortage_log, uv_now(s->loop), 1, SHORTAGE_LOG_MS))
-		log_warn_errno(err, "link: %s; trying on", what);
+		log_warn_errno(ENOMEM, "link: reading from guests; trying on");
 	uv_timer_start(&s->retry, on_retry, RETRY_MS, 0);
 }
 
@@ -334,7 +328,7 @@ static bool read_batch(struct stream_port *p)
 	if (buf_prepare(p)) {
 		p->starved = true;
 		poll_update(p);
-		retry_later(p->s, ENOMEM, "reading from guests");
+		retry_later(p->s);
 		return false;
 	}
 	size_t room = STREAM_BUF_LEN - p->end;
@@ -374,16 +368,10 @@ static void on_port(struct poller_watch *watch, uint32_t events)
 
 /* ---- coming and going ---- */
 
-static void on_listener(uv_poll_t *poll, int status, int events);
-
 static void on_retry(uv_timer_t *timer)
 {
 	struct stream_uv *s = timer->data;
 
-	if (s->accept_paused) {
-		s->accept_paused = false;
-		uv_poll_start(&s->listener, UV_READABLE, on_listener);
-	}
 	for (struct stream_port *p = s->ports; p; p = p->next) {
 		if (p->starved) {
 			p->starved = false;
@@ -439,33 +427,16 @@ fail:
 	return err;
 }
 
-static void on_listener(uv_poll_t *poll, int status, int events)
+static void on_accepted(void *ctx, int fd)
 {
-	struct stream_uv *s = poll->data;
+	struct stream_uv *s = ctx;
+	int err = attach(s, fd);
 
-	(void)status;
-	(void)events;
-	for (unsigned i = 0; i < ACCEPTS_PER_WAKE && !s->closing; i++) {
-		int fd = accept4(s->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-			return;
-		if (fd < 0 && (errno == ECONNABORTED || errno == EINTR))
-			continue;
-		if (fd < 0) {
-			/* The guest stays in the queue, and the socket readable: do not spin. */
-			int err = errno;
-			s->accept_paused = true;
-			uv_poll_stop(&s->listener);
-			retry_later(s, err, "accepting a guest");
-			return;
-		}
-		int err = attach(s, fd);
-		if (err) {
-			close(fd);
-			if (guest_line_ok(s))
-				log_warn_errno(err, "link: a guest was turned away");
-		}
-	}
+	if (!err)
+		return;
+	close(fd);
+	if (guest_line_ok(s))
+		log_warn_errno(err, "link: a guest was turned away");
 }
 
 int stream_uv_adopt(struct stream_uv *s, int fd)
@@ -488,33 +459,16 @@ int stream_uv_adopt(struct stream_uv *s, int fd)
 
 int stream_uv_listen_fd(struct stream_uv *s, int fd)
 {
-	if (s->listen_fd >= 0)
+	if (s->listener)
 		return -EALREADY;
-	int err = uv_poll_init(s->loop, &s->listener, fd);
-	if (err)
-		return err;
-	s->listen_fd = fd;
-	s->listener.data = s;
-	s->handles++;
-	uv_poll_start(&s->listener, UV_READABLE, on_listener);
-	return 0;
+	return listener_uv_new_fd(&s->listener, s->loop, fd, on_accepted, s);
 }
 
 int stream_uv_listen(struct stream_uv *s, const char *path)
 {
-	if (s->listen_fd >= 0)
+	if (s->listener)
 		return -EALREADY;
-	int fd, err = stream_path_listen(path, &s->path, &fd);
-	if (err)
-		return err;
-	err = stream_uv_listen_fd(s, fd);
-	if (err) {
-		stream_path_remove(&s->path);
-		close(fd);
-		return err;
-	}
-	s->path_is_ours = true;
-	return 0;
+	return listener_uv_new(&s->listener, s->loop, path, on_accepted, s);
 }
 
 int stream_uv_new(struct stream_uv **ret, uv_loop_t *loop, struct lan *lan,
@@ -533,7 +487,6 @@ int stream_uv_new(struct stream_uv **ret, uv_loop_t *loop, struct lan *lan,
 	s->lan = lan;
 	s->events = *events;
 	s->bufs = bufs;
-	s->listen_fd = -1;
 	uv_timer_init(loop, &s->retry);
 	s->retry.data = s;
 	s->handles = 1;
@@ -548,12 +501,7 @@ void stream_uv_close(struct stream_uv *s)
 	s->closing = true;
 	while (s->ports)
 		port_drop(s->ports, 0, "closed");
-	if (s->listen_fd >= 0) {
-		if (s->path_is_ours)
-			stream_path_remove(&s->path);
-		uv_close((uv_handle_t *)&s->listener, on_closed);
-		close(s->listen_fd);
-	}
+	listener_uv_close(s->listener);
 	uv_close((uv_handle_t *)&s->retry, on_closed);
 	poller_uv_put(s->loop);
 	stream_bufs_free(s->bufs);

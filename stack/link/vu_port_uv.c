@@ -2,6 +2,7 @@
 
 #include "stack/base/list.h"
 #include "stack/base/log.h"
+#include "stack/link/guest_log.h"
 #include "stack/base/wire.h"
 #include "stack/link/poller_uv.h"
 #include "stack/link/virtio_net.h"
@@ -21,8 +22,6 @@
 #define MESSAGES_PER_WAKE 32
 #define BATCHES_PER_WAKE 4 /* of one guest before the others get their turn */
 #define MAPS_MAX (VU_REGIONS_MAX + 1)
-#define LOG_BURST 20
-#define LOG_INTERVAL_MS 10000
 #define RARP_LEN 60
 
 /* Watches a ring's kick descriptor, and owns it. */
@@ -81,7 +80,7 @@ static void close_in_fds(struct vu_port *p)
 
 static bool line_ok(const struct vu_port *p)
 {
-	return log_limit_ok(p->host->log_limit, uv_now(p->host->loop), LOG_BURST, LOG_INTERVAL_MS);
+	return guest_log_ok(p->host->log_limit, uv_now(p->host->loop));
 }
 
 /* Never from within a turn: the frames' bytes are this guest's memory. */

@@ -1,6 +1,7 @@
 #include "stack/link/vu_uv.h"
 
 #include "stack/base/log.h"
+#include "stack/link/guest_log.h"
 #include "stack/link/listener_uv.h"
 #include "stack/link/poller_uv.h"
 #include "stack/link/vu_port_uv.h"
@@ -97,7 +98,7 @@ static void on_accepted(void *ctx, int fd)
 	if (result == 0)
 		return;
 	close(fd);
-	if (log_limit_ok(&v->log_limit, uv_now(v->host.loop), 20, 10000))
+	if (guest_log_ok(&v->log_limit, uv_now(v->host.loop)))
 		log_warn_errno(-result, "link: a vhost-user guest was turned away");
 }
 

@@ -81,7 +81,7 @@ END_TEST
 
 START_TEST(test_broken_answers_are_errors)
 {
-	request("", -EPIPE);
+	request("", -ESHUTDOWN);
 	request("HTTP/1.1 200 OK\r\n", -EPIPE);
 	request("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort", -EPIPE);
 	request("SSH-2.0-OpenSSH\r\n\r\n", -EPROTO);

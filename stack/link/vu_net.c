@@ -401,6 +401,15 @@ void vu_net_put_kept(struct vu_net *net)
 	}
 }
 
+bool vu_net_is_up(const struct vu_net *net)
+{
+	for (unsigned i = 0; i < VU_RINGS_MAX; i += 2) {
+		if (takes_frames(&net->dev->ring[i]))
+			return true;
+	}
+	return false;
+}
+
 bool vu_net_keeps(const struct vu_net *net)
 {
 	return net->kept;

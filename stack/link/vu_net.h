@@ -41,6 +41,8 @@ bool vu_net_give_back(struct vu_net *net, unsigned ring);
 bool vu_net_put(struct vu_net *net, const struct frame *frame);
 /* Tries the kept ones again, in order. */
 void vu_net_put_kept(struct vu_net *net);
+/* A driver, and a machine that runs, takes frames: false before, and while QEMU has stopped it. */
+bool vu_net_is_up(const struct vu_net *net);
 bool vu_net_keeps(const struct vu_net *net); /* frames wait for room in a ring */
 /* A receive ring met by the above was broken: reported once, then forgotten. */
 bool vu_net_broke(struct vu_net *net);

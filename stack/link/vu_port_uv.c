@@ -336,8 +336,16 @@ static void port_flush(struct port *port)
 	publish((struct vu_port *)port);
 }
 
-static const struct port_ops port_ops = {
-    .send = port_send, .send_unfinished = port_send_unfinished, .flush = port_flush};
+/* Frames for a stopped machine are lost, and sent again when it goes on. */
+static bool port_stands_still(struct port *port)
+{
+	return !vu_net_is_up(((struct vu_port *)port)->net);
+}
+
+static const struct port_ops port_ops = {.send = port_send,
+					 .send_unfinished = port_send_unfinished,
+					 .flush = port_flush,
+					 .stands_still = port_stands_still};
 
 static void turn_end(struct vu_port *p)
 {

@@ -443,9 +443,11 @@ START_TEST(test_a_driver_that_is_not_there_gets_nothing)
 	start(FEATURES, 2048);
 	vq_offer_buffers(&bed.rx, 4);
 	say((struct vu_msg){.request = VU_SET_VRING_ENABLE, .state = {RX, 0}});
+	ck_assert(!vu_net_is_up(bed.net));
 	ck_assert(!put(100, (struct frame_offload){0}));
 	ck_assert_uint_eq(vu_net_counters(bed.net)->dropped_not_up, 1);
 	say((struct vu_msg){.request = VU_SET_VRING_ENABLE, .state = {RX, 1}});
+	ck_assert(vu_net_is_up(bed.net));
 	ck_assert(put(100, (struct frame_offload){0}));
 }
 END_TEST

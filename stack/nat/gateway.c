@@ -7,6 +7,7 @@
 #include "stack/nat/gateway6.h"
 #include "stack/nat/ip_lwip.h"
 #include "stack/nat/nd.h"
+#include "stack/nat/ping_guest.h"
 #include "stack/nat/policy.h"
 #include "stack/nat/port/port_state.h"
 #include "stack/nat/tcpflow.h"

@@ -4,6 +4,7 @@
 #include "stack/base/wire.h"
 #include "stack/nat/dgflow.h"
 #include "stack/nat/ip_lwip.h"
+#include "stack/nat/ping_guest.h"
 #include "stack/nat/policy.h"
 
 #include <errno.h>

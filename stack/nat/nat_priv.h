@@ -9,10 +9,10 @@
 #include "stack/nat/nat.h"
 #include "stack/nat/neighbour.h"
 #include "stack/nat/packet.h"
-#include "stack/nat/ping_guest.h"
 #include "stack/nat/port/reass.h"
 #include "stack/nat/solo.h"
 
+#define GUEST_PINGS_MAX 16 /* under way at once */
 #define NAT_UDP_SERVICES_MAX 16
 #define NAT_TCP_SERVICES_MAX 96
 #define NAT_LINEAR_LEN FRAME_LEN_MAX
@@ -41,11 +41,21 @@ struct guest {
 	struct tcpflow *last_tcp;
 	uint64_t icmp_error_window_ms; /* start of the second in which 'icmp_errors' were sent */
 	uint32_t icmp_errors;
-	uint64_t stands_asked_ms; /* when port_ops.stands_still() was asked last, ... */
-	enum guest_stands stands; /* ... and what came of it */
+	uint64_t stands_asked_ms;    /* when port_ops.stands_still() was asked last, ... */
+	enum guest_stands stands;    /* ... and what came of it */
 	struct reass reass4, reass6; /* fragments of what has not come whole yet */
 	struct addr arp_asked;       /* the foreign address asked for last (arp.c) */
 	struct addr nd_asked;        /* likewise (nd.c) */
+};
+
+/* A ping of ping_guest.c's. */
+struct guest_ping {
+	int number; /* 0: free */
+	struct nat_guest_ping ping;
+	uint16_t identifier;
+	bool sent;
+	uint64_t ask_ms; /* when to ask for the neighbour again */
+	uint64_t end_ms;
 };
 
 struct nat_udp_service_row {

@@ -5,17 +5,6 @@
 #include "stack/nat/nat.h"
 #include "stack/nat/packet.h"
 
-#define GUEST_PINGS_MAX 16 /* under way at once */
-
-struct guest_ping {
-	int number; /* 0: free */
-	struct nat_guest_ping ping;
-	uint16_t identifier;
-	bool sent;
-	uint64_t ask_ms; /* when to ask for the neighbour again */
-	uint64_t end_ms;
-};
-
 void pingguest_neighbour_known(struct nat *nat, const struct addr *addr);
 /* An echo reply: true when somebody waited for it. */
 bool pingguest_answered(struct nat *nat, const struct packet *packet);

@@ -17,6 +17,7 @@ TITLES = {UML: 'A real guest over vhost-user: User-Mode Linux', 'umlstall': 'The
           TCG: 'A real guest: QEMU under TCG, which limits the rates'}
 MEMORY = '512M'
 BOOT_S = 90
+OURS = ('lwnat-uml', 'lwnat-tcg', 'lwnat-tcg-vu')    # whose ratios are shown
 TRIPS = 2000
 NOISE = 'quiet panic=-1 mitigations=off random.trust_cpu=on'
 

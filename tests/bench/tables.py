@@ -98,18 +98,23 @@ def vhost_table(results):
     return 'vhost-user; ratios are those of lwnat-vu 1500\n\n' + drawn(lines) if len(lines) > 1 else ''
 
 
+def is_compared(mine, theirs):
+    """Over one transport; libslirp has none."""
+    is_other = not theirs.startswith('lwnat') or theirs.startswith('lwnat-b')
+    return mine in guests.OURS and is_other and (bool(PEER[mine].ring) == bool(PEER[theirs].ring) or theirs.startswith('libslirp'))
+
+
 def guest_tables(results):
-    """One for each row of real guests; columns are peers at an MTU, ratios those of its first lwnat."""
+    """One for each row of real guests and each MTU."""
     found = Found(results)
-    for row in (r for r in ROWS.values() if r.name in guests.TITLES):
-        columns = [(mtu, name) for name in row.peers for mtu in row.mtus if (row.name, mtu, name) in found.by]
-        mine = next((c for c in columns if c[1].startswith('lwnat')), None)
-        others = [c for c in columns if c[0] == mine[0] and not c[1].startswith('lwnat')] if mine else []
-        lines = [['figure'] + [f'{p} {mtu}' for mtu, p in columns] + [f'{mine[1]}/{p}' for _, p in others]]
+    for row, mtu in ((r, m) for r in ROWS.values() if r.name in guests.TITLES for m in r.mtus):
+        names = [name for name in row.peers if (row.name, mtu, name) in found.by]
+        pairs = [(a, b) for a in names for b in names if is_compared(a, b)]
+        lines = [[f'figure, MTU {mtu}'] + names + [f'{a}/{b}' for a, b in pairs]]
         for f in row.figures:
-            line = [found.text(row.name, *c, f.key, f.digits) for c in columns]
+            line = [found.text(row.name, mtu, name, f.key, f.digits) for name in names]
             if any(x != '-' for x in line):
-                lines.append([f.title, *line] + [found.ratio(row.name, f.key, mine, c) for c in others])
+                lines.append([f.title, *line] + [found.ratio(row.name, f.key, (mtu, a), (mtu, b)) for a, b in pairs])
         if len(lines) > 1:
             yield f'{guests.TITLES[row.name]}\n\n{drawn(lines)}'
 

@@ -29,6 +29,10 @@ enum host_slot_flag {
 	 * short does not mean an empty queue. */
 	HOST_SLOT_URGENT = 8,
 	HOST_SLOT_SERVICE = 16, /* host_config.service_closed() is owed */
+	/* Writable, and nothing else: connected, whatever getsockopt() would have to say. */
+	HOST_SLOT_CONNECTED = 32,
+	HOST_SLOT_WRITTEN = 64,  /* once at least ... */
+	HOST_SLOT_NODELAY = 128, /* ... and once more: TCP_NODELAY is set */
 };
 
 /* What is known about one handle. 'life' tells a descriptor from the next one with its number. */

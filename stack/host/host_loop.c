@@ -33,7 +33,9 @@ static void on_ready(void *ctx, uint64_t number, uint32_t events)
 	/* Closed by the handling of an earlier event of this batch, maybe opened anew. */
 	if (!(slot->flags & HOST_SLOT_OPEN) || slot->life != life)
 		return;
-	slot->flags &= (uint8_t) ~(HOST_SLOT_DRAINED | HOST_SLOT_URGENT);
+	slot->flags &= (uint8_t) ~(HOST_SLOT_DRAINED | HOST_SLOT_URGENT | HOST_SLOT_CONNECTED);
+	if (events & EPOLLOUT && !(events & (EPOLLERR | EPOLLHUP)))
+		slot->flags |= HOST_SLOT_CONNECTED;
 	if (events & EPOLLERR)
 		slot->flags |= HOST_SLOT_ERRORS;
 	if (events & EPOLLPRI)

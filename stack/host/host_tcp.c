@@ -9,15 +9,28 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
-/* Best effort: a UNIX socket (a service's) knows neither. */
+/* Urgent data is carried as data (RFC 6093 section 5). Best effort: a UNIX socket (a service's)
+ * does not know it. */
 static void prepare(int fd)
 {
 	int on = 1;
 
-	/* The guest's TCP has done its own gathering; a second Nagle here would only add delay. */
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	/* Urgent data is carried as data (RFC 6093 section 5). */
 	setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
+}
+
+/* The guest's TCP has done its own gathering; a second Nagle here would only add delay. Nothing is
+ * outstanding that could hold up the first write: who asks a single question never needs this. */
+static void send_at_once(int fd, struct host_slot *slot)
+{
+	int on = 1;
+
+	if (slot->flags & HOST_SLOT_NODELAY)
+		return;
+	if (slot->flags & HOST_SLOT_WRITTEN) {
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		slot->flags |= HOST_SLOT_NODELAY;
+	}
+	slot->flags |= HOST_SLOT_WRITTEN;
 }
 
 int host_tcp_dial(void *ctx, uint64_t token, const struct endpoint *to)
@@ -51,12 +64,14 @@ int host_tcp_dial(void *ctx, uint64_t token, const struct endpoint *to)
 
 int host_tcp_connect_result(void *ctx, int handle)
 {
+	struct host_slot *slot = host_slot_of(ctx, handle);
 	struct tcp_info info = {0};
 	socklen_t info_len = sizeof(info);
 	int error = 0;
 	socklen_t error_len = sizeof(error);
 
-	(void)ctx;
+	if (slot->flags & HOST_SLOT_CONNECTED)
+		return 0;
 	if (getsockopt(handle, SOL_SOCKET, SO_ERROR, &error, &error_len) < 0)
 		return -errno;
 	if (error)
@@ -108,9 +123,10 @@ ssize_t host_tcp_read(void *ctx, int handle, const struct iovec *iov, unsigned i
 ssize_t host_tcp_write(void *ctx, int handle, const struct iovec *iov, unsigned iov_n)
 {
 	struct msghdr msg = message_of(iov, iov_n);
-	ssize_t n = sendmsg(handle, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t n;
 
-	(void)ctx;
+	send_at_once(handle, host_slot_of(ctx, handle));
+	n = sendmsg(handle, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 	return n < 0 ? -errno : n;
 }
 

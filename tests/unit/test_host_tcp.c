@@ -102,7 +102,11 @@ START_TEST(test_flow_sockets_send_at_once_and_do_not_leak_into_children)
 	host_fixture_open(&f);
 
 	struct flow flow = flow_open(&f, 1, false);
+	struct iovec byte = {"x", 1};
 
+	/* Nagle's algorithm lets the first one go. */
+	ck_assert_int_eq(f.ops->tcp_write(f.host, flow.handle, &byte, 1), 1);
+	ck_assert_int_eq(f.ops->tcp_write(f.host, flow.handle, &byte, 1), 1);
 	ck_assert_int_eq(getsockopt(flow.handle, IPPROTO_TCP, TCP_NODELAY, &on, &len), 0);
 	ck_assert_int_eq(on, 1);
 	ck_assert(fcntl(flow.handle, F_GETFD) & FD_CLOEXEC);
@@ -456,9 +460,9 @@ START_TEST(test_accepted_connection_is_told_after_adoption)
 {
 	struct host_fixture f;
 	struct endpoint at;
-	int listener = loopback_socket(SOCK_STREAM, false, &at), on = 0;
+	int listener = loopback_socket(SOCK_STREAM, false, &at);
 	struct sockaddr_storage name;
-	socklen_t name_len = host_sockaddr_from(&at, &name), on_len = sizeof(on);
+	socklen_t name_len = host_sockaddr_from(&at, &name);
 	int client = socket(AF_INET, SOCK_STREAM, 0);
 	char c;
 
@@ -471,8 +475,6 @@ START_TEST(test_accepted_connection_is_told_after_adoption)
 	ck_assert_int_eq(f.ops->tcp_adopt(f.host, handle, 9), 0);
 	ck_assert_uint_eq(host_fixture_wait(&f, 9, HOST_READABLE), HOST_READABLE | HOST_WRITABLE);
 	ck_assert(fcntl(handle, F_GETFL) & O_NONBLOCK);
-	ck_assert_int_eq(getsockopt(handle, IPPROTO_TCP, TCP_NODELAY, &on, &on_len), 0);
-	ck_assert_int_eq(on, 1);
 	ck_assert_int_eq(read_into(&f, handle, &c, 1), 1);
 	ck_assert_int_eq(c, 'z');
 	f.ops->tcp_close(f.host, handle, false);

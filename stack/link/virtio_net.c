@@ -40,16 +40,18 @@ size_t virtio_net_hdr_len(uint64_t features)
 	return features & (VIRTIO_NET_F_MRG_RXBUF | VIRTIO_F_VERSION_1) ? 12 : 10;
 }
 
-/* The feature without which a guest may not send this; 0: nobody may. */
-static uint64_t feature_for(uint8_t gso_type)
+/* The features without which a guest may not send this; 0: nobody may. */
+static uint64_t features_for(uint8_t gso_type)
 {
+	uint64_t ecn = gso_type & FRAME_GSO_ECN ? VIRTIO_NET_F_HOST_ECN : 0;
+
 	switch (gso_type & ~FRAME_GSO_ECN) {
 	case FRAME_GSO_TCPV4:
-		return VIRTIO_NET_F_HOST_TSO4;
+		return VIRTIO_NET_F_HOST_TSO4 | ecn;
 	case FRAME_GSO_TCPV6:
-		return VIRTIO_NET_F_HOST_TSO6;
+		return VIRTIO_NET_F_HOST_TSO6 | ecn;
 	case FRAME_GSO_UDP_L4:
-		return gso_type & FRAME_GSO_ECN ? 0 : VIRTIO_NET_F_HOST_USO;
+		return ecn ? 0 : VIRTIO_NET_F_HOST_USO;
 	default:
 		return 0;
 	}
@@ -71,8 +73,9 @@ bool virtio_net_hdr_get(const uint8_t *hdr, uint64_t features, uint32_t frame_le
 		return true;
 	ret->gso_type = hdr[GSO_TYPE_AT];
 	ret->gso_size = get16(hdr + GSO_SIZE_AT);
+	uint64_t needed = features_for(ret->gso_type);
 	/* A segment to be cut gets new checksums: section 5.1.6.2 wants it marked so. */
-	return features & feature_for(ret->gso_type) && ret->gso_size > 0 && ret->needs_csum;
+	return needed && (features & needed) == needed && ret->gso_size > 0 && ret->needs_csum;
 }
 
 void virtio_net_hdr_put(uint8_t *hdr, uint64_t features, const struct frame_offload *offload,

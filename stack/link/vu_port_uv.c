@@ -7,11 +7,11 @@
 #include "stack/link/poller_uv.h"
 #include "stack/link/virtio_net.h"
 #include "stack/link/vu_device.h"
+#include "stack/link/vu_inbox_uv.h"
 #include "stack/link/vu_map_uv.h"
 #include "stack/link/vu_net.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,11 +45,7 @@ struct vu_port {
 	unsigned handles; /* not yet closed; the last one frees this struct */
 	bool dropped;
 
-	/* The message that is coming in. */
-	uint8_t in[VU_HDR_LEN + VU_PAYLOAD_MAX];
-	size_t in_len;
-	int in_fds[VU_FDS_MAX];
-	unsigned in_fds_n;
+	struct vu_inbox in;
 };
 
 /* ---- going ---- */
@@ -67,15 +63,6 @@ static void handle_gone(struct vu_port *p)
 static void on_closed(uv_handle_t *handle)
 {
 	handle_gone(handle->data);
-}
-
-static void close_in_fds(struct vu_port *p)
-{
-	for (unsigned i = 0; i < p->in_fds_n; i++) {
-		if (p->in_fds[i] >= 0)
-			close(p->in_fds[i]);
-	}
-	p->in_fds_n = 0;
 }
 
 static bool line_ok(const struct vu_port *p)
@@ -96,7 +83,7 @@ static void drop(struct vu_port *p, int err, const char *why)
 			log_info("%s: %s", p->port.name, why);
 	}
 	lan_port_remove(p->host->lan, &p->port);
-	close_in_fds(p);
+	vu_inbox_close_fds(&p->in);
 	uv_close((uv_handle_t *)&p->poll, on_closed);
 	uv_close((uv_handle_t *)&p->again, on_closed);
 	close(p->fd);
@@ -454,72 +441,6 @@ static void on_again(uv_idle_t *idle)
 
 /* ---- messages ---- */
 
-static void take_fds(struct vu_port *p, struct msghdr *msg)
-{
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
-			if (p->in_fds_n < VU_FDS_MAX)
-				p->in_fds[p->in_fds_n++] = fd;
-			else
-				close(fd);
-		}
-	}
-}
-
-/* How much may be read without touching the next message, whose descriptors would be mistaken for
- * this one's. */
-static size_t bytes_wanted(const struct vu_port *p)
-{
-	uint32_t size;
-
-	if (p->in_len < VU_HDR_LEN)
-		return VU_HDR_LEN - p->in_len;
-	memcpy(&size, p->in + 8, sizeof(size));
-	if (size > VU_PAYLOAD_MAX)
-		return 0; /* vu_msg_get() says so */
-	return VU_HDR_LEN + size - p->in_len;
-}
-
-/* 1: some bytes; 0: none now; or a negative errno (-EPIPE: the front-end left). */
-static int read_some(struct vu_port *p)
-{
-	union {
-		char bytes[CMSG_SPACE(sizeof(int) * VU_FDS_MAX)];
-		struct cmsghdr align;
-	} control;
-	struct iovec iov = {p->in + p->in_len, bytes_wanted(p)};
-	struct msghdr msg = {.msg_iov = &iov,
-			     .msg_iovlen = 1,
-			     .msg_control = control.bytes,
-			     .msg_controllen = sizeof(control.bytes)};
-
-	if (iov.iov_len == 0)
-		return 1;
-	ssize_t n = recvmsg(p->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	if (n == 0)
-		return -EPIPE;
-	take_fds(p, &msg);
-	p->in_len += (size_t)n;
-	return 1;
-}
-
-/* An eventfd of QEMU's blocks or not as it was made: reading it must not. */
-static void make_nonblocking(const int *fds, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++) {
-		int flags = fcntl(fds[i], F_GETFL);
-		if (flags >= 0)
-			(void)fcntl(fds[i], F_SETFL, flags | O_NONBLOCK);
-	}
-}
-
 static void refuse(struct vu_port *p, uint32_t request, int err)
 {
 	char why[80];
@@ -539,9 +460,9 @@ static bool handle(struct vu_port *p, const struct vu_msg *msg)
 	size_t reply_len;
 
 	if (msg->request == VU_SET_VRING_KICK || msg->request == VU_SET_VRING_CALL)
-		make_nonblocking(p->in_fds, p->in_fds_n);
-	int result = vu_device_message(&p->dev, msg, p->in_fds, p->in_fds_n, reply, &reply_len);
-	close_in_fds(p);
+		vu_inbox_make_fds_nonblocking(&p->in);
+	int result = vu_device_message(&p->dev, msg, p->in.fds, p->in.fds_n, reply, &reply_len);
+	vu_inbox_close_fds(&p->in);
 	if (result < 0) {
 		refuse(p, msg->request, result);
 		return false;
@@ -568,7 +489,7 @@ static void on_socket(uv_poll_t *poll, int status, int events)
 	(void)events;
 	(void)status; /* read like data: what was said before it still counts */
 	for (unsigned i = 0; i < 3 * MESSAGES_PER_WAKE; i++) {
-		int result = read_some(p);
+		int result = vu_inbox_read(&p->in, p->fd);
 		if (result == 0)
 			return;
 		if (result < 0) {
@@ -576,14 +497,14 @@ static void on_socket(uv_poll_t *poll, int status, int events)
 			drop(p, left ? 0 : -result, left ? "guest left" : "connection lost");
 			return;
 		}
-		enum vu_verdict verdict = vu_msg_get(p->in, p->in_len, &msg, &used);
+		enum vu_verdict verdict = vu_msg_get(p->in.bytes, p->in.len, &msg, &used);
 		if (verdict == VU_NEED_MORE)
 			continue;
 		if (verdict == VU_BROKEN) {
 			drop(p, 0, "no vhost-user message: connection closed");
 			return;
 		}
-		p->in_len = 0;
+		p->in.len = 0;
 		if (!handle(p, &msg))
 			return;
 	}

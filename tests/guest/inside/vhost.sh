@@ -40,6 +40,18 @@ queues_work() {
 	t "with all again: download, sha256" fetch_sum "$url/file" "$FILE_SUM"
 }
 
+# Virtio features that the driver has accepted, by their number (virtio 1.2 sections 5.1.3 and 6).
+negotiated() { # BIT...
+	accepted=$(cat /sys/class/net/eth0/device/features)
+	echo "$accepted"
+	for bit; do
+		[ "$(printf %s "$accepted" | cut -c $((bit + 1)))" = 1 ] || {
+			echo "bit $bit is not set"
+			return 1
+		}
+	done
+}
+
 memory_kb() {
 	sed -n 's/^MemTotal: *\([0-9]*\) .*/\1/p' /proc/meminfo
 }
@@ -54,6 +66,12 @@ if wget -q -O /dev/null "$url/reset"; then
 	return 0
 fi
 memory_before=$(memory_kb)
+t "checksums are left out, both ways" negotiated 0 1
+t "large segments go both ways, with ECN" negotiated 7 8 9 11 12 13
+t "buffers are merged; the MTU, the MAC and the link's state are told" negotiated 15 3 5 16
+t "there is a control queue, and several pairs" negotiated 17 22
+t "a guest that was moved is announced" negotiated 21
+t "rings have events and indirect tables; virtio 1" negotiated 29 28 32
 queues_work
 [ "$ROUND" != pairs ] || return 0
 whole=0

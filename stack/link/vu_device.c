@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
+/* Not INFLIGHT_SHMFD: chains are used in the order in which they are taken, so that the used index,
+ * from which QEMU restores a ring whose back-end died, says how far we came. (What was sent and not
+ * yet used is sent again; QEMU's network devices do not ask for it either.) */
 #define PROTOCOL_FEATURES                                                                          \
 	(VU_PROTOCOL_F_MQ | VU_PROTOCOL_F_LOG_SHMFD | VU_PROTOCOL_F_RARP |                         \
 	 VU_PROTOCOL_F_REPLY_ACK | VU_PROTOCOL_F_NET_MTU | VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS)
@@ -12,7 +15,10 @@
 uint64_t vu_device_features(void)
 {
 	/* MAC, STATUS, CTRL_VQ are answered by the front-end, which holds the configuration space:
-	 * not ours to offer. MQ and GUEST_ANNOUNCE it masks with what we say. */
+	 * not ours to offer. MQ and GUEST_ANNOUNCE it masks with what we say.
+	 * Not RING_PACKED: it has no used index to go on from after a crash, no front-end chooses
+	 * it by itself, and a split ring's indices cost 63 of 135 instructions a descriptor, 6 % of
+	 * what a download takes in user space: it could save a part of that. */
 	return VIRTIO_F_VERSION_1 | VIRTIO_F_ANY_LAYOUT | VIRTIO_F_INDIRECT_DESC |
 	       VIRTIO_F_EVENT_IDX | VIRTIO_NET_F_MRG_RXBUF | VIRTIO_NET_F_CSUM |
 	       VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_MTU | VIRTIO_NET_F_GUEST_TSO4 |

@@ -16,6 +16,13 @@
 #define CONNECTIONS 1u
 #define TOLERANCE_PERCENT 15u
 
+/* A sanitizer's own are ten times as many: there the same life is only looked at for its errors. */
+#ifdef __SANITIZE_ADDRESS__
+#define COUNTS false
+#else
+#define COUNTS true
+#endif
+
 enum stage { FEW, ALL, STAGES };
 static const unsigned flows_of[STAGES] = {100, FLOWS_MAX};
 
@@ -148,7 +155,7 @@ static void live(struct bed *bed)
 		shared->stage = stage;
 		open_flows(bed, open, flows_of[stage]);
 		open = flows_of[stage];
-		shared->counting = true;
+		shared->counting = COUNTS;
 		count_packets(bed, open);
 		count_connections(bed, stage);
 		shared->what = TICK;
@@ -229,6 +236,8 @@ START_TEST(test_packets_connections_and_ticks_cost_the_same_among_fifty_thousand
 		return;
 	}
 	ck_assert_msg(shared->finished, "the NAT's process ended early");
+	if (!COUNTS)
+		return;
 	check_flat(PACKET, PACKETS, "a small echo");
 	check_flat(CONNECTION, CONNECTIONS, "a connection with one question");
 	check_flat(TICK, 1, "a tick");

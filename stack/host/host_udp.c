@@ -5,9 +5,9 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
-/* bytes; the kernel cuts it to net.core.rmem_max. A burst of 64 KiB datagrams must survive one turn
- * of the loop. */
-#define RECEIVE_BUFFER (1 << 20)
+/* bytes; the kernel cuts it to net.core.rmem_max, and uses only what is waiting. What a fast sender
+ * sends while this process gets no CPU for some milliseconds must find room here. */
+#define RECEIVE_BUFFER (4 << 20)
 
 int host_udp_open(void *ctx, uint64_t token, bool v6)
 {

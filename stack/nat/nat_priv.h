@@ -96,10 +96,11 @@ struct nat {
 	struct nat_output output;
 	struct block_pool blocks;
 
-	struct list dirty;   /* struct tcpflow.work_link: have work in this turn */
-	struct list starved; /* struct tcpflow.work_link: wait for blocks of the pool */
-	struct list merging; /* struct tcpflow.merge_link: hold a merged segment for lwIP */
-	struct list ticking; /* struct tcpflow.tick_link: need lwIP's timers */
+	struct list dirty;        /* struct tcpflow.work_link: have work in this turn */
+	struct list starved;      /* struct tcpflow.work_link: wait for blocks of the pool */
+	uint32_t long_reads_left; /* bytes that this turn may read beyond what all flows get */
+	struct list merging;      /* struct tcpflow.merge_link: hold a merged segment for lwIP */
+	struct list ticking;      /* struct tcpflow.tick_link: need lwIP's timers */
 	/* struct nat_attempt.link: neighbour not known yet; not yet answered; outcome not yet told
 	 * (tcp_inbound.c) */
 	struct list waiting, opening, ended;

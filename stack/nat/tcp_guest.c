@@ -10,7 +10,8 @@
 
 #define WINDOW_FIRST (256u * 1024) /* receive window of a new flow; tcp_relay.c lets it grow */
 #define IN_FLIGHT_FIRST (256u * 1024)
-#define MSS_DEFAULT4 536u /* RFC 9293 section 3.7.1 */
+#define LONG_READS_PER_TURN (32u * BLOCK_LEN) /* bytes, of all flows: the others wait for them */
+#define MSS_DEFAULT4 536u                     /* RFC 9293 section 3.7.1 */
 #define MSS_DEFAULT6 1220u
 #define MSS_MIN 88u /* below that a header costs more than its data; passt died of 0, 1 and 2 */
 #define TIME_WAIT_MAX 4096u /* connections remembered after their end */
@@ -46,6 +47,8 @@ static struct tcpflow *new_flow(struct nat *nat, struct guest *guest, const stru
 	tf->window = tf->solo.events.window = WINDOW_FIRST;
 	tf->in_flight_max = IN_FLIGHT_FIRST;
 	tf->in_flight_calm = TCPFLOW_IN_FLIGHT_MAX;
+	tf->in_flight_pace = TCPFLOW_IN_FLIGHT_FAIR;
+	tf->read_max = TCPFLOW_READ_FIRST;
 	list_init(&tf->work_link);
 	list_init(&tf->merge_link);
 	list_init(&tf->tick_link);
@@ -685,6 +688,10 @@ void tcpflow_run(struct nat *nat)
 	/* Flows that mark themselves again have used up their share of this turn. */
 	list_init(&work);
 	list_splice(&work, &nat->dirty);
+	/* Where they did not do for all, another flow comes first this time. */
+	if (nat->long_reads_left < TCPFLOW_READ_FIRST && !list_is_empty(&work))
+		list_append(&work, work.next);
+	nat->long_reads_left = LONG_READS_PER_TURN;
 	while (!list_is_empty(&work)) {
 		struct tcpflow *tf = list_entry(work.next, struct tcpflow, work_link);
 		list_remove(&tf->work_link);

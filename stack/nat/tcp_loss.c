@@ -5,6 +5,7 @@
 
 #define IN_FLIGHT_LEAST_MSS 4u /* the congestion window never falls below so many MSS */
 #define STANDS_FRESH_MS 200u
+#define PACE_MS 10u /* how often a guest's pace is taken; twice what it took since */
 
 static int32_t seq_diff(uint32_t a, uint32_t b)
 {
@@ -111,14 +112,36 @@ uint32_t tcploss_admit(struct nat *nat, struct tcpflow *tf, uint32_t seq, uint32
 	return end - from;
 }
 
+/* Beyond the fair share no more may be on its way than the guest takes in a moment: the queue of a
+ * slow one would delay all that comes behind it. A fast one must have much: while a download waits
+ * for acknowledgements, its bytes pile up in the host's socket, and from then on each read of ours
+ * pays for the host peer's sending. */
+static void take_pace(const struct nat *nat, struct tcpflow *tf, uint32_t acked)
+{
+	uint32_t elapsed = (uint32_t)nat->now_ms - tf->paced_ms;
+	uint64_t pace;
+
+	tf->paced_bytes += acked;
+	if (elapsed < PACE_MS)
+		return;
+	pace = 2ull * tf->paced_bytes * PACE_MS / elapsed;
+	if (pace < TCPFLOW_IN_FLIGHT_FAIR)
+		pace = TCPFLOW_IN_FLIGHT_FAIR;
+	if (pace > TCPFLOW_IN_FLIGHT_MAX)
+		pace = TCPFLOW_IN_FLIGHT_MAX;
+	tf->in_flight_pace = (uint32_t)pace;
+	tf->paced_bytes = 0;
+	tf->paced_ms += elapsed;
+}
+
 static void grow_in_flight(struct tcpflow *tf, uint32_t acked)
 {
 	if (tf->in_flight_max < tf->in_flight_calm)
 		tf->in_flight_max += acked;
 	else
 		tf->in_flight_max += (uint32_t)((uint64_t)tf->mss * acked / tf->in_flight_max) + 1;
-	if (tf->in_flight_max > TCPFLOW_IN_FLIGHT_MAX)
-		tf->in_flight_max = TCPFLOW_IN_FLIGHT_MAX;
+	if (tf->in_flight_max > tf->in_flight_pace)
+		tf->in_flight_max = tf->in_flight_pace;
 }
 
 /* A partial acknowledgement says the next bytes are lost too (RFC 6582 section 3.2). One that just
@@ -153,9 +176,9 @@ void tcploss_after_lwip(struct nat *nat, struct tcpflow *tf)
 	if (!solo_is_synchronized(&tf->solo) || !acked)
 		return;
 	tf->acked_to += acked;
+	take_pace(nat, tf, acked);
 	if (!tf->recovering) {
-		if (tf->in_flight_max < TCPFLOW_IN_FLIGHT_MAX)
-			grow_in_flight(tf, acked);
+		grow_in_flight(tf, acked);
 	} else if (seq_diff(solo_lastack(&tf->solo), tf->recover_until) >= 0) {
 		tf->recovering = false;
 	} else {

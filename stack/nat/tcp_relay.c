@@ -7,10 +7,10 @@
 #define TO_HOST_PIECES 64 /* pieces per write */
 #define KEPT_LEN_MIN 2048 /* bytes for a slow host are kept in pieces of this at least */
 #define WINDOW_MAX (2u * 1024 * 1024)
-/* What one flow may bring in one turn, so that others get theirs: what one read takes, no crumbs. A
- * guest that takes large segments whole is done sooner with twice as much. */
-#define READ_BLOCKS 4
-#define READ_BLOCKS_MAX 8
+/* A read that comes back full is followed by a longer one: the kernel makes room in the socket for
+ * as much as is read at once, and a host peer that never waits for room sends at its own expense.
+ */
+#define READ_BLOCKS_MAX 32
 #define SMALL_READ 4096u       /* reads up to this are copied to a block of their size */
 #define TAIL_ROOM_MIN 8192u    /* a shared block's rest is worth reading into from this on */
 #define SUPER_LEN_MAX 65000u   /* segments given to lwIP: header and all within 16 bits */
@@ -208,10 +208,15 @@ static void append_block(struct tcpflow *tf, struct block *block)
 	tf->flow.guest->held_for_guest += block->cap;
 }
 
-static unsigned read_blocks(const struct tcpflow *tf)
+/* Half of a guest's memory, and of all, is for flows that have little of it. */
+static uint32_t in_flight_max(const struct nat *nat, const struct tcpflow *tf)
 {
-	return tf->flow.guest->port->takes & (PORT_TSO4 | PORT_TSO6) ? READ_BLOCKS_MAX
-								     : READ_BLOCKS;
+	bool scarce = tf->flow.guest->held_for_guest >
+			  nat->config.limits.host_to_guest_bytes_per_guest_max / 2 ||
+		      nat->blocks.in_use > nat->blocks.in_use_max / 2;
+
+	return scarce && tf->in_flight_max > TCPFLOW_IN_FLIGHT_FAIR ? TCPFLOW_IN_FLIGHT_FAIR
+								    : tf->in_flight_max;
 }
 
 /* Where the next bytes from the host go: the rest of the last block, then fresh ones. */
@@ -236,12 +241,14 @@ static int prepare_reading(struct nat *nat, struct tcpflow *tf, struct reading *
 {
 	struct block *tail = tf->blocks_tail;
 
-	memset(reading, 0, sizeof(*reading));
+	reading->blocks_n = reading->pieces_n = 0;
+	reading->len = 0;
+	reading->into_tail = false;
 	if (tail && tail->cap - tail->used >= TAIL_ROOM_MIN) {
 		add_piece(reading, tail->data + tail->used, tail->cap - tail->used, room);
 		reading->into_tail = true;
 	}
-	while (reading->len < room && reading->blocks_n < read_blocks(tf) &&
+	while (reading->len < room && reading->blocks_n < READ_BLOCKS_MAX &&
 	       tf->flow.guest->held_for_guest <
 		   nat->config.limits.host_to_guest_bytes_per_guest_max) {
 		struct block *block = block_take(&nat->blocks);
@@ -325,12 +332,31 @@ static ssize_t read_host(struct nat *nat, struct tcpflow *tf, size_t room)
 	return got;
 }
 
-static int relay_from_host(struct nat *nat, struct tcpflow *tf)
+/* What this flow may bring in this turn, so that others get theirs. */
+static uint32_t read_budget(const struct nat *nat, const struct tcpflow *tf)
 {
-	size_t budget = (size_t)read_blocks(tf) * BLOCK_LEN;
+	uint32_t more = tf->read_max - TCPFLOW_READ_FIRST;
+
+	return TCPFLOW_READ_FIRST + (more < nat->long_reads_left ? more : nat->long_reads_left);
+}
+
+static void adapt_read_max(struct nat *nat, struct tcpflow *tf, size_t budget, size_t got)
+{
+	if (got > TCPFLOW_READ_FIRST)
+		nat->long_reads_left -= (uint32_t)(got - TCPFLOW_READ_FIRST);
+	if (got == budget && tf->read_max < READ_BLOCKS_MAX * BLOCK_LEN)
+		tf->read_max *= 2;
+	else if (got < tf->read_max / 2 && tf->read_max > TCPFLOW_READ_FIRST)
+		tf->read_max /= 2;
+}
+
+/* 0, or the errno the host connection has failed with. */
+static int read_share(struct nat *nat, struct tcpflow *tf)
+{
+	size_t budget = read_budget(nat, tf), left = budget;
 
 	while (tf->host_readable && !tf->eof_from_host) {
-		size_t room = solo_room(&tf->solo, tf->in_flight_max, tf->mss);
+		size_t room = solo_room(&tf->solo, in_flight_max(nat, tf), tf->mss);
 		ssize_t got;
 
 		if (room == 0)
@@ -339,11 +365,11 @@ static int relay_from_host(struct nat *nat, struct tcpflow *tf)
 			list_append(&tf->flow.guest->stalled, &tf->work_link);
 			break;
 		}
-		if (budget == 0) {
+		if (left == 0) {
 			tcpflow_mark(nat, tf); /* goes on in the next turn */
 			break;
 		}
-		got = read_host(nat, tf, room < budget ? room : budget);
+		got = read_host(nat, tf, room < left ? room : left);
 		if (got == -EAGAIN)
 			break;
 		if (got == -ENOBUFS) {
@@ -353,8 +379,18 @@ static int relay_from_host(struct nat *nat, struct tcpflow *tf)
 		if (got < 0)
 			return (int)got;
 		tf->eof_from_host = got == 0;
-		budget -= (size_t)got;
+		left -= (size_t)got;
 	}
+	adapt_read_max(nat, tf, budget, budget - left);
+	return 0;
+}
+
+static int relay_from_host(struct nat *nat, struct tcpflow *tf)
+{
+	int failed = read_share(nat, tf);
+
+	if (failed)
+		return failed;
 	if (tf->eof_from_host && !tf->fin_to_guest && solo_is_synchronized(&tf->solo)) {
 		int err = solo_send_fin(nat->engine, &tf->solo);
 		tf->fin_to_guest = err == 0;

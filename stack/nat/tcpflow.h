@@ -9,7 +9,11 @@
 
 #include "stack/nat/nat_priv.h"
 
-#define TCPFLOW_IN_FLIGHT_MAX (1024u * 1024) /* bytes towards the guest, unacknowledged */
+/* Bytes towards the guest, unacknowledged: what any flow may have, and what one may have whose
+ * guest is fast, while there is memory for others. */
+#define TCPFLOW_IN_FLIGHT_FAIR (1024u * 1024)
+#define TCPFLOW_IN_FLIGHT_MAX (8u * 1024 * 1024)
+#define TCPFLOW_READ_FIRST (4u * BLOCK_LEN) /* bytes of one turn from the host: what all get */
 
 enum tcpflow_state {
 	/* The host connect() runs. No pcb yet; the guest's SYN is kept in 'syn'. No bytes move. */
@@ -62,6 +66,10 @@ struct tcpflow {
 	uint32_t head_acked;     /* bytes of blocks_head that the guest has acknowledged */
 	uint32_t in_flight_max;  /* our congestion window, bytes */
 	uint32_t in_flight_calm; /* up to here it grows with each acknowledgement, then slowly */
+	uint32_t in_flight_pace; /* and not beyond this: what the guest takes in a moment */
+	uint32_t paced_bytes;    /* acknowledged since ... */
+	uint32_t paced_ms;       /* ... nat->now_ms was this */
+	uint32_t read_max;       /* bytes that the next read from the host may bring */
 	uint32_t acked_to;       /* sequence number: solo_lastack() when last looked at */
 	uint32_t recover_until;  /* sequence number: losses before it are one event */
 	uint32_t resent_to;      /* sequence number: up to here it has been sent again */

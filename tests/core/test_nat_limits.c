@@ -417,6 +417,78 @@ START_TEST(test_guest_that_acknowledges_nothing_leaves_the_others_their_memory)
 }
 END_TEST
 
+static void send_up_to(struct bed *bed, int handle, uint64_t total, struct sim_tcp *tcp)
+{
+	fake_host_handle(&bed->host, handle)->send_total = total;
+	fake_host_kick(&bed->host, handle);
+	if (tcp->mute)
+		bed_settle(bed);
+	else
+		BED_UNTIL(bed, tcp->received == total);
+}
+
+/* Bytes that nat has on their way to a guest that took 30 MiB, ten of them 'ms' later, when it
+ * acknowledges no more. */
+static uint64_t on_their_way_after(unsigned ms)
+{
+	struct sim_tcp *tcp;
+	uint64_t held;
+	struct bed bed;
+
+	bed_simple(&bed);
+	tcp = bed_connect(&bed, 0, 40000, AWAY, 80);
+	tcp->recv_buffer = 8 * MIB;
+	send_up_to(&bed, 0, 20 * MIB, tcp);
+	bed_advance(&bed, ms);
+	send_up_to(&bed, 0, 30 * MIB, tcp);
+	tcp->mute = true;
+	send_up_to(&bed, 0, 60 * MIB, tcp);
+	held = fake_host_handle(&bed.host, 0)->read_n - 30 * MIB;
+	bed_finish(&bed);
+	return held;
+}
+
+START_TEST(test_fast_guest_has_much_on_its_way_and_a_slow_one_little)
+{
+	uint64_t fast = on_their_way_after(10), slow = on_their_way_after(10000);
+
+	ck_assert_uint_gt(fast, 4 * MIB);
+	ck_assert_uint_le(fast, 8 * MIB);
+	ck_assert_uint_gt(slow, MIB / 2);
+	ck_assert_uint_le(slow, MIB + 65536);
+}
+END_TEST
+
+START_TEST(test_flow_with_much_on_its_way_leaves_the_others_theirs)
+{
+	struct sim_tcp *tcp[3];
+	struct bed bed;
+
+	bed_init(&bed);
+	bed.config.limits.host_to_guest_bytes_per_guest_max = 8 * MIB;
+	bed_start(&bed);
+	bed_add_guest(&bed, 0);
+	for (unsigned i = 0; i < 3; i++) {
+		tcp[i] = bed_connect(&bed, 0, (uint16_t)(40000 + i), AWAY, (uint16_t)(80 + i));
+		tcp[i]->recv_buffer = 8 * MIB;
+	}
+	for (unsigned round = 1; round <= 3; round++) {
+		for (int i = 0; i < 2; i++)
+			send_up_to(&bed, i, 20 * MIB * round, tcp[i]);
+		bed_advance(&bed, 10);
+	}
+	for (int i = 0; i < 3; i++) {
+		tcp[i]->mute = true;
+		send_up_to(&bed, i, 80 * MIB, tcp[i]);
+	}
+	/* The first has all that is not kept back, the others have their fair shares. */
+	ck_assert_uint_gt(fake_host_handle(&bed.host, 0)->read_n, 62 * MIB);
+	ck_assert_uint_ge(fake_host_handle(&bed.host, 1)->read_n, 60 * MIB + MIB / 2);
+	ck_assert_uint_gt(fake_host_handle(&bed.host, 2)->read_n, MIB / 5);
+	bed_finish(&bed);
+}
+END_TEST
+
 START_TEST(test_unacknowledged_bytes_towards_guests_are_limited_in_all)
 {
 	struct sim_tcp *tcp[200];
@@ -593,6 +665,8 @@ int main(void)
 	    test_retransmission_lost_again_shrinks_to_one_frame,
 	    test_guest_that_acknowledges_nothing_leaves_the_others_their_memory,
 	    test_unacknowledged_bytes_towards_guests_are_limited_in_all,
+	    test_fast_guest_has_much_on_its_way_and_a_slow_one_little,
+	    test_flow_with_much_on_its_way_leaves_the_others_theirs,
 	    test_bytes_waiting_for_slow_hosts_are_limited_per_guest,
 	    test_one_guests_flood_leaves_the_other_its_mappings,
 	    test_stale_and_random_tokens_are_ignored, test_second_nat_is_refused,

@@ -63,7 +63,7 @@
 #define TCP_WND (2 * 1024 * 1024) /* the ceiling; each flow's window is ours (tcp_relay.c) */
 #define LWIP_WND_SCALE 1
 #define TCP_RCV_SCALE 7
-#define TCP_SND_BUF (4 * 1024 * 1024)
+#define TCP_SND_BUF (8 * 1024 * 1024)
 #define TCP_SND_QUEUELEN 0xffff
 #define MEMP_NUM_TCP_SEG 0xffff
 #define TCP_SNDLOWAT (64 * 1024 - 1)

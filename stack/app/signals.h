@@ -14,8 +14,8 @@ struct signals {
 };
 
 /* 'signals' stays until the loop has closed its handles after signals_close(). The end is
- * poller_uv_stop(). SIGINT and SIGHUP that were ignored at the start (nohup, a shell's background job)
- * stay so, but for a SIGHUP that has a file to open. */
+ * poller_uv_stop(). SIGINT and SIGHUP that were ignored at the start (nohup, a shell's background
+ * job) stay so, but for a SIGHUP that has a file to open. */
 void signals_init(struct signals *signals, uv_loop_t *loop);
 void signals_close(struct signals *signals);
 

@@ -8,7 +8,8 @@
 #include <sys/uio.h>
 
 #define STREAM_BACKLOG_MAX                                                                         \
-	(2 * 1024 * 1024) /* bytes; what comes on top is dropped, by whole frames */
+	(4 * 1024 * 1024) /* bytes, one read from a host of 2 MiB surely; what comes on top is     \
+			     dropped, by whole frames */
 
 struct stream_out;
 

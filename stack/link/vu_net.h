@@ -12,7 +12,7 @@
 
 #define VU_BATCH_MAX 256                 /* frames taken from a guest in one turn */
 #define VU_HEADERS_LEN 256               /* bytes of each copied before anything is believed */
-#define VU_BACKLOG_MAX (2 * 1024 * 1024) /* bytes kept for a guest whose ring is full */
+#define VU_BACKLOG_MAX (4 * 1024 * 1024) /* bytes kept for a guest whose ring is full */
 
 struct vu_net_counters {
 	uint64_t malformed;       /* from the guest: no frame, or marks that do not fit it */

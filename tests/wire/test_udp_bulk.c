@@ -168,6 +168,7 @@ static void front_begin(struct front *f, uint64_t features)
 		struct vu_mem_region region;
 	} table = {1, 0, {VQ_GUEST_BASE, MEM_LEN, USER_BASE, 0}};
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	uint8_t reply[VU_HDR_LEN + 8];
 	char line[256];
 
 	memset(f, 0, sizeof(*f));
@@ -192,6 +193,10 @@ static void front_begin(struct front *f, uint64_t features)
 	say(f, VU_SET_MEM_TABLE, &table, sizeof(table), f->mem_fd);
 	say_ring(f, RX, &f->rx);
 	say_ring(f, TX, &f->tx);
+	/* Messages are handled in order: what is sent on a ring before it is enabled is discarded.
+	 */
+	say(f, VU_GET_FEATURES, NULL, 0, -1);
+	ck_assert_int_eq(recv(f->fd, reply, sizeof(reply), MSG_WAITALL), (int)sizeof(reply));
 }
 
 static void front_end(struct front *f)

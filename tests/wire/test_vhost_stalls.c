@@ -111,6 +111,7 @@ static void attach(struct bed *bed)
 		struct vu_mem_region region;
 	} table = {1, 0, {VQ_GUEST_BASE, MEM_LEN, USER_BASE, 0}};
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	uint8_t reply[VU_HDR_LEN + 8];
 
 	snprintf(name.sun_path, sizeof(name.sun_path), "%s", bed->path);
 	bed->mem_fd = memfd_create("guest", MFD_CLOEXEC);
@@ -127,6 +128,10 @@ static void attach(struct bed *bed)
 	say(bed, VU_SET_MEM_TABLE, &table, sizeof(table), bed->mem_fd);
 	say_ring(bed, RX, &bed->rx);
 	say_ring(bed, TX, &bed->tx);
+	/* Messages are handled in order: what is sent on a ring before it is enabled is discarded.
+	 */
+	say(bed, VU_GET_FEATURES, NULL, 0, -1);
+	ck_assert_int_eq(recv(bed->fd, reply, sizeof(reply), MSG_WAITALL), (int)sizeof(reply));
 }
 
 /* ---- the driver ---- */

@@ -138,6 +138,9 @@ static void attach(struct front *f)
 	say(f, VU_SET_MEM_TABLE, &table, sizeof(table), f->mem_fd);
 	say_ring(f, RX, &f->rx);
 	say_ring(f, TX, &f->tx);
+	/* Messages are handled in order: what is sent on a ring before it is enabled is discarded.
+	 */
+	ask(f, VU_GET_FEATURES, NULL, 0);
 }
 
 static void front_boot(struct front *f, uint8_t number)

@@ -20,11 +20,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define READS_PER_WAKE 2         /* full buffers of one guest before the others get their turn */
-#define ROOM_MIN (128 * 1024)    /* bytes: with less, the next read gets a new buffer */
+#define READS_PER_WAKE 2      /* full buffers of one guest before the others get their turn */
+#define ROOM_MIN (128 * 1024) /* bytes: with less, the next read gets a new buffer */
 #define SNDBUF_LEN (4 * 1024 * 1024) /* bytes; the kernel gives what net.core.wmem_max permits */
-#define RETRY_MS 250             /* pause after running out of memory */
-#define SHORTAGE_LOG_MS 60000    /* one line about a shortage in this time */
+#define RETRY_MS 250                 /* pause after running out of memory */
+#define SHORTAGE_LOG_MS 60000        /* one line about a shortage in this time */
 
 struct stream_port {
 	struct port port; /* first: port_ops get a pointer to it */

@@ -224,7 +224,7 @@ START_TEST(test_a_frame_that_cannot_be_finished_costs_its_connection)
 	failing = 0;
 	ck_assert_int_eq(life_new(&life), 0);
 	ck_assert_int_eq(adopt(&life, a), 0);
-	counting = all_fail = true; /* no backlog */
+	counting = all_fail = true;         /* no backlog */
 	for (unsigned i = 0; i < 8000; i++) /* more than any socket takes */
 		life.port->ops->send(life.port, bytes, 54, &iov, 1);
 	life.port->ops->flush(life.port);

@@ -5,20 +5,6 @@
 
 #define AWAY "198.51.100.7"
 
-static struct fake_handle *only_handle(struct bed *bed)
-{
-	int handle = fake_host_nth(&bed->host, FAKE_TCP, 0);
-
-	ck_assert_int_ge(handle, 0);
-	return fake_host_handle(&bed->host, handle);
-}
-
-static void kick_host(struct bed *bed)
-{
-	fake_host_kick(&bed->host, fake_host_nth(&bed->host, FAKE_TCP, 0));
-	bed_settle(bed);
-}
-
 START_TEST(test_guest_closes_first_and_goes_on_receiving)
 {
 	struct fake_handle *h;
@@ -31,17 +17,17 @@ START_TEST(test_guest_closes_first_and_goes_on_receiving)
 	tcp->fin_when_sent = true;
 	sim_tcp_kick(tcp);
 	bed_settle(&bed);
-	h = only_handle(&bed);
+	h = bed_only_handle(&bed);
 	ck_assert_uint_eq(h->written, 3000);
 	ck_assert(h->eof_from_guest);
 	ck_assert(tcp->fin_acked);
 	ck_assert(!tcp->fin_received);
 	bed_advance(&bed, 100000); /* a half-closed connection is no idle one */
 	h->send_total = 50000;
-	kick_host(&bed);
+	bed_kick_host(&bed);
 	ck_assert_uint_eq(tcp->received, 50000);
 	h->eof_when_sent = true;
-	kick_host(&bed);
+	bed_kick_host(&bed);
 	ck_assert_int_eq(tcp->state, SIM_DONE);
 	ck_assert_uint_eq(bed.host.count.closes, 1);
 	ck_assert_uint_eq(bed.host.count.resets, 0);
@@ -66,7 +52,7 @@ START_TEST(test_host_closes_first_and_goes_on_receiving)
 	tcp->send_total = 100000;
 	sim_tcp_kick(tcp);
 	bed_settle(&bed);
-	h = only_handle(&bed);
+	h = bed_only_handle(&bed);
 	ck_assert_uint_eq(h->written, 100000);
 	ck_assert(!h->eof_from_guest);
 	tcp->fin_when_sent = true;
@@ -105,7 +91,7 @@ START_TEST(test_both_close_at_once)
 
 	bed_simple(&bed);
 	tcp = bed_connect(&bed, 0, 40000, AWAY, 80);
-	h = only_handle(&bed);
+	h = bed_only_handle(&bed);
 	h->send_total = 5000;
 	h->eof_when_sent = true;
 	fake_host_kick(&bed.host, fake_host_nth(&bed.host, FAKE_TCP, 0));
@@ -129,8 +115,8 @@ START_TEST(test_fins_are_repeated_until_acknowledged)
 	bed_simple(&bed);
 	tcp = bed_connect(&bed, 0, 40000, AWAY, 80);
 	bed.guests[0].port.impair.drop_ppm = 1000000;
-	only_handle(&bed)->eof_when_sent = true;
-	kick_host(&bed);
+	bed_only_handle(&bed)->eof_when_sent = true;
+	bed_kick_host(&bed);
 	bed_advance(&bed, 500);
 	bed.guests[0].port.impair.drop_ppm = 0;
 	BED_UNTIL(&bed, tcp->fin_received);
@@ -213,8 +199,8 @@ START_TEST(test_host_reset_resets_the_guest)
 	tcp->send_total = 1000;
 	sim_tcp_kick(tcp);
 	bed_settle(&bed);
-	only_handle(&bed)->read_error = -ECONNRESET;
-	kick_host(&bed);
+	bed_only_handle(&bed)->read_error = -ECONNRESET;
+	bed_kick_host(&bed);
 	ck_assert_int_eq(tcp->state, SIM_RESET);
 	ck_assert_uint_eq(bed.host.open_n, 0);
 	ck_assert_uint_eq(nat_flow_count(bed.nat), 0);
@@ -237,10 +223,10 @@ START_TEST(test_host_reset_reaches_a_guest_that_does_not_read)
 	bed.host.defaults.send_total = 1000000;
 	tcp = sim_tcp_connect(sim, 40000, &away, &setup);
 	bed_advance(&bed, 1000);
-	only_handle(&bed)->read_error = -ECONNRESET;
-	only_handle(&bed)->write_error = -EPIPE;
-	only_handle(&bed)->send_total = only_handle(&bed)->read_n;
-	kick_host(&bed);
+	bed_only_handle(&bed)->read_error = -ECONNRESET;
+	bed_only_handle(&bed)->write_error = -EPIPE;
+	bed_only_handle(&bed)->send_total = bed_only_handle(&bed)->read_n;
+	bed_kick_host(&bed);
 	BED_UNTIL(&bed, bed.host.open_n == 0 || bed.now_ms > 2000000);
 	tcp->paused = false;
 	sim_tcp_kick(tcp);
@@ -257,7 +243,7 @@ START_TEST(test_broken_pipe_on_write_resets_the_guest)
 
 	bed_simple(&bed);
 	tcp = bed_connect(&bed, 0, 40000, AWAY, 80);
-	only_handle(&bed)->write_error = -EPIPE;
+	bed_only_handle(&bed)->write_error = -EPIPE;
 	tcp->send_total = 10;
 	sim_tcp_kick(tcp);
 	bed_settle(&bed);
@@ -373,8 +359,8 @@ START_TEST(test_switched_off_guest_is_found_out)
 	tcp = bed_connect(&bed, 0, 40000, AWAY, 80);
 	bed.guests[0].deaf = true;
 	tcp->no_timer = true;
-	only_handle(&bed)->send_total = 100000;
-	kick_host(&bed);
+	bed_only_handle(&bed)->send_total = 100000;
+	bed_kick_host(&bed);
 	BED_UNTIL(&bed, bed.host.open_n == 0);
 	ck_assert_uint_eq(bed.host.count.resets, 1);
 	ck_assert_uint_eq(nat_flow_count(bed.nat), 0);
@@ -390,8 +376,8 @@ START_TEST(test_rebooted_guest_resets_its_former_lifes_flow)
 	bed_simple(&bed);
 	tcp = bed_connect(&bed, 0, 40000, AWAY, 80);
 	sim_tcp_free(tcp);
-	only_handle(&bed)->send_total = 100;
-	kick_host(&bed);
+	bed_only_handle(&bed)->send_total = 100;
+	bed_kick_host(&bed);
 	ck_assert_uint_eq(bed.host.open_n, 0);
 	ck_assert_uint_eq(bed.host.count.resets, 1);
 	bed_finish(&bed);

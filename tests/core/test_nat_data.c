@@ -5,20 +5,6 @@
 #define AWAY "198.51.100.7"
 #define MIB ((uint64_t)1 << 20)
 
-static struct fake_handle *only_handle(struct bed *bed)
-{
-	int handle = fake_host_nth(&bed->host, FAKE_TCP, 0);
-
-	ck_assert_int_ge(handle, 0);
-	return fake_host_handle(&bed->host, handle);
-}
-
-static void kick_host(struct bed *bed)
-{
-	fake_host_kick(&bed->host, fake_host_nth(&bed->host, FAKE_TCP, 0));
-	bed_settle(bed);
-}
-
 /* Connects with this set-up, both sides with 'total' bytes to send and then FIN; all must arrive.
  */
 static struct sim_tcp *exchange(struct bed *bed, struct sim_tcp_setup setup, uint64_t total)
@@ -32,14 +18,14 @@ static struct sim_tcp *exchange(struct bed *bed, struct sim_tcp_setup setup, uin
 	bed->host.defaults.send_total = total;
 	tcp = sim_tcp_connect(bed->guests[0].sim, 40000, &away, &setup);
 	BED_UNTIL(bed, tcp->state == SIM_OPEN);
-	h = only_handle(bed);
+	h = bed_only_handle(bed);
 	BED_UNTIL(bed, tcp->received == total && h->written == total);
 	mismatch = h->mismatch;
 	ck_assert_uint_eq(mismatch, 0);
 	tcp->fin_when_sent = true;
 	sim_tcp_kick(tcp);
 	h->eof_when_sent = true;
-	kick_host(bed);
+	bed_kick_host(bed);
 	BED_UNTIL(bed, tcp->state == SIM_DONE);
 	ck_assert_uint_eq(bed->host.count.resets, 0);
 	return tcp;
@@ -249,7 +235,7 @@ START_TEST(test_paused_guest_closes_its_window_and_is_not_overrun)
 	tcp = sim_tcp_connect(sim, 40000, &away, &setup);
 	bed_advance(&bed, 60000);
 	ck_assert_uint_eq(tcp->received, 511 * 128);
-	ck_assert_uint_lt(only_handle(&bed)->read_n, 8 * MIB);
+	ck_assert_uint_lt(bed_only_handle(&bed)->read_n, 8 * MIB);
 	ck_assert_uint_gt(tcp->count.probes_in, 0);
 	ck_assert_int_eq(tcp->state, SIM_OPEN);
 	tcp->paused = false;
@@ -282,8 +268,8 @@ START_TEST(test_window_that_shrinks_after_a_loss_does_not_stop_the_flow)
 		bed_settle(&bed);
 		tcp->mute = true;
 		port->queue_max = 17 * (uint32_t)(1000 + 34 + bed_ip_len());
-		only_handle(&bed)->send_total = 300000;
-		kick_host(&bed);
+		bed_only_handle(&bed)->send_total = 300000;
+		bed_kick_host(&bed);
 		ck_assert_uint_eq(tcp->received, 17000);
 		port->queue_max = 0;
 		port->impair.drop_ppm = 1000000;
@@ -343,11 +329,11 @@ START_TEST(test_host_that_takes_nothing_closes_our_window_and_loses_nothing)
 	bed_advance(&bed, 30000);
 	ck_assert_uint_eq(tcp->peer_window, 0);
 	ck_assert_uint_le(tcp->acked, bed.config.limits.guest_to_host_bytes_max + 2 * MIB);
-	h = only_handle(&bed);
+	h = bed_only_handle(&bed);
 	ck_assert_uint_eq(h->written, 0);
 	h->write_room = FAKE_UNLIMITED;
 	before_ms = bed.now_ms;
-	kick_host(&bed);
+	bed_kick_host(&bed);
 	BED_UNTIL(&bed, h->written == 40 * MIB);
 	ck_assert_uint_lt(bed.now_ms - before_ms, 1000); /* a window update came, not a probe */
 	ck_assert_uint_eq(h->mismatch, 0);
@@ -366,7 +352,7 @@ START_TEST(test_host_that_takes_one_byte_at_a_time)
 	tcp = bed_connect(&bed, 0, 40000, AWAY, 80);
 	tcp->send_total = 30000;
 	sim_tcp_kick(tcp);
-	h = only_handle(&bed);
+	h = bed_only_handle(&bed);
 	BED_UNTIL(&bed, h->written == 30000);
 	ck_assert_uint_eq(h->mismatch, 0);
 	bed_finish(&bed);
@@ -409,10 +395,10 @@ static void check_slow_host(uint16_t mtu)
 	tcp->no_timer = true;
 	sim_tcp_kick(tcp);
 	bed_settle(&bed);
-	h = only_handle(&bed);
+	h = bed_only_handle(&bed);
 	while (h->written < 30 * MIB) {
 		h->write_room += dice_below(&dice, 300000);
-		kick_host(&bed);
+		bed_kick_host(&bed);
 		bed_advance(&bed, dice_below(&dice, 60));
 	}
 	ck_assert_uint_eq(tcp->count.retransmits_out, 0);
@@ -490,8 +476,8 @@ START_TEST(test_urgent_data_is_carried_as_data)
 		tcp->send_total = tcp->sent;
 		bed_settle(&bed);
 	}
-	ck_assert_uint_eq(only_handle(&bed)->written, 6);
-	ck_assert_uint_eq(only_handle(&bed)->mismatch, 0);
+	ck_assert_uint_eq(bed_only_handle(&bed)->written, 6);
+	ck_assert_uint_eq(bed_only_handle(&bed)->mismatch, 0);
 	BED_UNTIL(&bed, tcp->acked == 6);
 	bed_finish(&bed);
 }
@@ -558,7 +544,7 @@ START_TEST(test_segments_out_of_order_keep_no_input_buffer)
 	tcp->next = 0;
 	sim_tcp_kick(tcp);
 	BED_UNTIL(&bed, tcp->acked == 201 * 100);
-	ck_assert_uint_eq(only_handle(&bed)->mismatch, 0);
+	ck_assert_uint_eq(bed_only_handle(&bed)->mismatch, 0);
 	bed_finish(&bed);
 }
 END_TEST

@@ -7,20 +7,6 @@
 #define MIB ((uint64_t)1 << 20)
 #define KIB ((uint64_t)1 << 10)
 
-static struct fake_handle *only_handle(struct bed *bed)
-{
-	int handle = fake_host_nth(&bed->host, FAKE_TCP, 0);
-
-	ck_assert_int_ge(handle, 0);
-	return fake_host_handle(&bed->host, handle);
-}
-
-static void kick_host(struct bed *bed)
-{
-	fake_host_kick(&bed->host, fake_host_nth(&bed->host, FAKE_TCP, 0));
-	bed_settle(bed);
-}
-
 /* A connection over which 'total' bytes have come, so that its round trips are known. */
 static struct sim_tcp *warmed_up(struct bed *bed, uint64_t total)
 {
@@ -36,8 +22,8 @@ static struct sim_tcp *warmed_up(struct bed *bed, uint64_t total)
 
 static void host_sends(struct bed *bed, uint64_t more)
 {
-	only_handle(bed)->send_total += more;
-	kick_host(bed);
+	bed_only_handle(bed)->send_total += more;
+	bed_kick_host(bed);
 }
 
 /* RFC 6298 section 5.4: the earliest segment, not all 64 KB that went out as one. */
@@ -219,8 +205,8 @@ START_TEST(test_lost_fin_is_sent_again_alone)
 	tcp->mute = true;
 	host_sends(&bed, 50 * KIB);
 	bed.guests[0].port.impair.drop_ppm = 1000000;
-	only_handle(&bed)->eof_when_sent = true;
-	kick_host(&bed);
+	bed_only_handle(&bed)->eof_when_sent = true;
+	bed_kick_host(&bed);
 	bed.guests[0].port.impair.drop_ppm = 0;
 	tcp->mute = false;
 	tcp->ack_due = true;

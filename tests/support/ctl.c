@@ -1,5 +1,7 @@
 #include "tests/support/ctl.h"
 
+#include "tests/support/prom.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -198,4 +200,17 @@ void ctl_refused(struct wire *wire, const char *line, const char *body, int stat
 		      "%s: blames %s instead of %s", line, blamed ? blamed : "nothing",
 		      field ? field : "nothing");
 	ctl_reply_free(&reply);
+}
+
+uint64_t ctl_metric(struct wire *wire, const char *sample)
+{
+	struct ctl_reply reply;
+	double value;
+
+	ctl_ask(wire, "GET", "/metrics", NULL, &reply);
+	ck_assert_int_eq(reply.status, 200);
+	value = prom_value(reply.body, sample);
+	ctl_reply_free(&reply);
+	ck_assert(value >= 0);
+	return (uint64_t)value;
 }

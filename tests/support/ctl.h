@@ -31,5 +31,7 @@ json_t *ctl_get(struct wire *wire, const char *target);
 /* The request must be refused with this status and blame this field (NULL: none). */
 void ctl_refused(struct wire *wire, const char *line, const char *body, int status,
 		 const char *field);
+/* A sample of /metrics, by its name with labels; it must be there. */
+uint64_t ctl_metric(struct wire *wire, const char *sample);
 
 #endif

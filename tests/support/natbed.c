@@ -444,3 +444,17 @@ struct sim_tcp *bed_connect(struct bed *bed, unsigned n, uint16_t port, const ch
 	bed_settle(bed);
 	return tcp;
 }
+
+struct fake_handle *bed_only_handle(struct bed *bed)
+{
+	int handle = fake_host_nth(&bed->host, FAKE_TCP, 0);
+
+	ck_assert_int_ge(handle, 0);
+	return fake_host_handle(&bed->host, handle);
+}
+
+void bed_kick_host(struct bed *bed)
+{
+	fake_host_kick(&bed->host, fake_host_nth(&bed->host, FAKE_TCP, 0));
+	bed_settle(bed);
+}

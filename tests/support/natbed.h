@@ -102,6 +102,9 @@ struct frames_ends bed_ends(const struct bed *bed, unsigned n, const char *to);
 struct sim_tcp *bed_connect(struct bed *bed, unsigned n, uint16_t port, const char *to,
 			    uint16_t to_port);
 extern const struct sim_tcp_setup bed_setup;
+/* The host's end of the only, or the first, TCP connection; and a look at what it has to send. */
+struct fake_handle *bed_only_handle(struct bed *bed);
+void bed_kick_host(struct bed *bed);
 
 /* Each test for both families. */
 #define NATBED_SUITE(name, ...)                                                                    \

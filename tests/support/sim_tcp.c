@@ -581,3 +581,11 @@ void sim_tcp_table_run(struct sim_tcp_table *table, uint64_t now_ms)
 		sim_tcp_output(tcp, now_ms);
 	}
 }
+
+bool sim_tcp_all_received(struct sim_tcp *const *tcp, unsigned n, uint64_t len)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (tcp[i]->received < len)
+			return false;
+	return true;
+}

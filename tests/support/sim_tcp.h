@@ -144,6 +144,8 @@ void sim_tcp_abort(struct sim_tcp *tcp);              /* sends RST */
 void sim_tcp_free(struct sim_tcp *tcp);
 uint32_t sim_tcp_seq(const struct sim_tcp *tcp, uint64_t offset); /* of our byte 'offset' */
 uint32_t sim_tcp_ack(const struct sim_tcp *tcp);                  /* what we expect next */
+/* All 'n' have 'len' bytes in order. */
+bool sim_tcp_all_received(struct sim_tcp *const *tcp, unsigned n, uint64_t len);
 /* One segment of the test's own making. */
 struct sim_segment {
 	uint8_t flags;

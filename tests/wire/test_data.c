@@ -14,14 +14,6 @@
 
 static const struct sim_tcp_setup echo_setup = {.wscale = 7, .send_seed = 1, .recv_seed = 1};
 
-static bool all_received(struct sim_tcp *const *tcp, unsigned n, uint64_t len)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (tcp[i]->received < len)
-			return false;
-	return true;
-}
-
 START_TEST(test_eight_echoes_of_five_megabytes_at_once)
 {
 	struct sim_tcp_setup setup = echo_setup;
@@ -38,7 +30,7 @@ START_TEST(test_eight_echoes_of_five_megabytes_at_once)
 		tcp[i] = wire_connect_out(&wire, 0, (uint16_t)(40000 + i), port, &setup);
 		tcp[i]->no_timer = true; /* an upload has no retransmission */
 	}
-	WIRE_UNTIL(&wire, all_received(tcp, 8, 5 * MIB));
+	WIRE_UNTIL(&wire, sim_tcp_all_received(tcp, 8, 5 * MIB));
 	for (unsigned i = 0; i < 8; i++)
 		WIRE_UNTIL(&wire, tcp[i]->state == SIM_DONE); /* half-closed by the guest first */
 	wire_finish(&wire);

@@ -19,14 +19,6 @@
 
 static const struct sim_tcp_setup echo_setup = {.wscale = 7, .send_seed = 1, .recv_seed = 1};
 
-static bool all_received(struct sim_tcp *const *tcp, unsigned n, uint64_t len)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (tcp[i]->received < len)
-			return false;
-	return true;
-}
-
 START_TEST(test_jumbo_frames_carry_the_same)
 {
 	struct sim_tcp_setup setup = echo_setup;
@@ -93,7 +85,7 @@ START_TEST(test_two_guests_reach_the_host_and_each_other)
 	across = sim_tcp_connect(wire.guests[0].sim, 41000, &other, &setup);
 	WIRE_UNTIL(&wire, (accepted = sim_tcp_accept(wire.guests[1].sim, 8080)));
 	WIRE_UNTIL(&wire, across->received == 2 * MIB && accepted->received == 2 * MIB);
-	WIRE_UNTIL(&wire, all_received(out, 2, 2 * MIB));
+	WIRE_UNTIL(&wire, sim_tcp_all_received(out, 2, 2 * MIB));
 	wire_finish(&wire);
 }
 END_TEST

@@ -3,7 +3,6 @@
 #include "tests/support/ctl.h"
 #include "tests/support/host_fixture.h"
 #include "tests/support/pattern.h"
-#include "tests/support/prom.h"
 #include "tests/support/suite.h"
 #include "tests/support/wirebed.h"
 
@@ -66,32 +65,11 @@ static uint64_t writes(struct end *end, uint64_t total)
 	return end->written;
 }
 
-static uint64_t metric(struct wire *wire, const char *name)
-{
-	struct ctl_reply reply;
-	double value;
-
-	ctl_ask(wire, "GET", "/metrics", NULL, &reply);
-	ck_assert_int_eq(reply.status, 200);
-	value = prom_value(reply.body, name);
-	ctl_reply_free(&reply);
-	ck_assert(value >= 0);
-	return (uint64_t)value;
-}
-
 /* Few frames were sent again, compared with all of so many MiB: a machine that is slow makes some.
  */
 static void check_few_resent(struct wire *wire, uint64_t mib)
 {
-	ck_assert_uint_le(metric(wire, "lwnat_tcp_resent_total"), mib * MIB / 1460 / 50);
-}
-
-static bool all_received(struct sim_tcp *const *tcp, unsigned n, uint64_t len)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (tcp[i]->received < len)
-			return false;
-	return true;
+	ck_assert_uint_le(ctl_metric(wire, "lwnat_tcp_resent_total"), mib * MIB / 1460 / 50);
 }
 
 START_TEST(test_program_on_the_host_stops_reading)
@@ -168,13 +146,13 @@ START_TEST(test_guest_that_is_stopped_loses_nothing)
 	setup.send_total = 5 * MIB;
 	for (unsigned i = 0; i < 8; i++)
 		tcp[i] = wire_connect_out(&wire, 0, (uint16_t)(40000 + i), port, &setup);
-	WIRE_UNTIL(&wire, all_received(tcp, 8, MIB / 2));
+	WIRE_UNTIL(&wire, sim_tcp_all_received(tcp, 8, MIB / 2));
 	wire.guests[0].stopped = true;
 	other = wire_connect_out(&wire, 1, 40000, port, &setup);
 	WIRE_UNTIL(&wire, other->received == 5 * MIB);
 	wire_turns_for(&wire, STALL_MS);
 	wire.guests[0].stopped = false;
-	WIRE_UNTIL(&wire, all_received(tcp, 8, 5 * MIB));
+	WIRE_UNTIL(&wire, sim_tcp_all_received(tcp, 8, 5 * MIB));
 	check_few_resent(&wire, 40);
 	wire_finish(&wire);
 }
@@ -195,7 +173,7 @@ START_TEST(test_guest_that_is_stopped_is_not_called_again_and_again)
 	wire.guests[0].stopped = true;
 	writes(&end, 4100);
 	wire_turns_for(&wire, 3 * STALL_MS);
-	ck_assert_uint_le(metric(&wire, "lwnat_tcp_resend_timeouts_total"), 2);
+	ck_assert_uint_le(ctl_metric(&wire, "lwnat_tcp_resend_timeouts_total"), 2);
 	wire.guests[0].stopped = false;
 	WIRE_UNTIL(&wire, tcp->received == 4100);
 	ck_assert_uint_le(tcp->count.repeated_in, 2);
@@ -225,7 +203,7 @@ START_TEST(test_stalled_connections_do_not_hold_up_others)
 		tcp[i] = wire_connect_out(&wire, 0, (uint16_t)(41000 + i), port, &setup);
 	setup.paused = true;
 	down = wire_connect_out(&wire, 0, 42000, port, &setup);
-	WIRE_UNTIL(&wire, all_received(tcp, 6, 5 * MIB));
+	WIRE_UNTIL(&wire, sim_tcp_all_received(tcp, 6, 5 * MIB));
 	ck_assert_uint_lt(down->received, 5 * MIB);
 	down->paused = up->paused = false;
 	sim_tcp_kick(down);

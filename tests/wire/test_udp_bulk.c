@@ -3,13 +3,12 @@
 #include "stack/base/frame.h"
 #include "stack/link/offload.h"
 #include "stack/link/virtio_net.h"
-#include "stack/link/vu_msg.h"
 #include "tests/support/frames.h"
 #include "tests/support/host_fixture.h"
 #include "tests/support/packet.h"
 #include "tests/support/pattern.h"
 #include "tests/support/suite.h"
-#include "tests/support/vq_driver.h"
+#include "tests/support/vu_front.h"
 #include "tests/support/wirebed.h"
 
 #include "stack/host/sockaddr.h"
@@ -20,13 +19,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#define WAIT_MS 20000 /* only ends what hangs */
+#define WAIT_MS VU_FRONT_WAIT_MS
 
 static void send_cut(int fd, const struct endpoint *to, size_t len, int segment)
 {
@@ -93,121 +89,42 @@ END_TEST
 /* ---- over vhost-user ---- */
 
 #define MEM_LEN (4 * 1024 * 1024)
-#define USER_BASE UINT64_C(0x7f0000000000)
-#define RX 0
-#define TX 1
-#define RX_SIZE 64
-#define TX_SIZE 16
 #define TX_LEN 70000
-#define VNET_LEN 12
-#define BASIC                                                                                      \
-	(VIRTIO_F_VERSION_1 | VIRTIO_NET_F_MRG_RXBUF | VIRTIO_F_EVENT_IDX |                        \
-	 VHOST_USER_F_PROTOCOL_FEATURES)
+#define VNET_LEN VU_FRONT_VNET_LEN
 #define SUMS (VIRTIO_NET_F_CSUM | VIRTIO_NET_F_GUEST_CSUM)
 #define USO (VIRTIO_NET_F_HOST_USO | VIRTIO_NET_F_GUEST_USO4 | VIRTIO_NET_F_GUEST_USO6)
 
 struct front {
 	struct process_place place;
 	struct process lwnat;
-	int fd, mem_fd, kick[2], call[2];
-	uint8_t *mem;
-	struct vq_driver rx, tx;
+	struct vu_front vu;
 	struct frames_ends ends; /* to the gateway */
 	uint64_t features;
 };
 
-static void say(struct front *f, uint32_t request, const void *payload, uint32_t len, int fd)
-{
-	uint32_t hdr[3] = {request, 1, len};
-	struct iovec iov[2] = {{hdr, sizeof(hdr)}, {(void *)(uintptr_t)payload, len}};
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = {{0}};
-	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-
-	if (fd >= 0) {
-		msg.msg_control = control.bytes;
-		msg.msg_controllen = sizeof(control.bytes);
-		struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	}
-	ck_assert_int_eq(sendmsg(f->fd, &msg, MSG_NOSIGNAL), (int)(sizeof(hdr) + len));
-}
-
-static void say_u64(struct front *f, uint32_t request, uint64_t value, int fd)
-{
-	say(f, request, &value, sizeof(value), fd);
-}
-
-static void say_ring(struct front *f, uint32_t ring, struct vq_driver *vq)
-{
-	struct vu_vring_state size = {ring, vq->size}, base = {ring, 0}, enable = {ring, 1};
-	struct vu_vring_addr addr = {.index = ring,
-				     .desc = USER_BASE + vq_desc_at(vq),
-				     .avail = USER_BASE + vq_avail_at(vq),
-				     .used = USER_BASE + vq_used_at(vq)};
-
-	f->kick[ring] = eventfd(0, EFD_NONBLOCK);
-	f->call[ring] = eventfd(0, EFD_NONBLOCK);
-	say(f, VU_SET_VRING_NUM, &size, sizeof(size), -1);
-	say(f, VU_SET_VRING_BASE, &base, sizeof(base), -1);
-	say(f, VU_SET_VRING_ADDR, &addr, sizeof(addr), -1);
-	say_u64(f, VU_SET_VRING_KICK, ring, f->kick[ring]);
-	say_u64(f, VU_SET_VRING_CALL, ring, f->call[ring]);
-	say(f, VU_SET_VRING_ENABLE, &enable, sizeof(enable), -1);
-}
-
 static void front_begin(struct front *f, uint64_t features)
 {
-	struct {
-		uint32_t n, padding;
-		struct vu_mem_region region;
-	} table = {1, 0, {VQ_GUEST_BASE, MEM_LEN, USER_BASE, 0}};
-	struct sockaddr_un name = {.sun_family = AF_UNIX};
-	uint8_t reply[VU_HDR_LEN + 8];
-	char line[256];
+	static const struct vu_front_ring rx = {64, 4096}, tx = {16, TX_LEN};
+	char path[80], line[128];
 
 	memset(f, 0, sizeof(*f));
 	process_place_make(&f->place);
-	snprintf(name.sun_path, sizeof(name.sun_path), "%s/v", f->place.dir);
-	snprintf(line, sizeof(line), "--vhost-user|%s", name.sun_path);
+	snprintf(path, sizeof(path), "%s/v", f->place.dir);
+	snprintf(line, sizeof(line), "--vhost-user|%s", path);
 	process_start(&f->lwnat, &f->place, line);
-	f->features = BASIC | features;
+	f->features = VU_FRONT_FEATURES | features;
 	f->ends = (struct frames_ends){.src_mac = {{0x52, 0x54, 0, 0, 9, 1}},
 				       .src = addr_v4(0x0a00020f),
 				       .dst = addr_v4(0x0a000202)};
-	f->mem_fd = memfd_create("guest", MFD_CLOEXEC);
-	ck_assert_int_eq(ftruncate(f->mem_fd, MEM_LEN), 0);
-	f->mem = mmap(NULL, MEM_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, f->mem_fd, 0);
-	ck_assert(f->mem != MAP_FAILED);
-	vq_init(&f->tx, f->mem, vq_init(&f->rx, f->mem, 0, RX_SIZE, 4096), TX_SIZE, TX_LEN);
-	vq_offer_buffers(&f->rx, RX_SIZE);
-	f->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_eq(connect(f->fd, (struct sockaddr *)&name, sizeof(name)), 0);
-	say(f, VU_SET_OWNER, NULL, 0, -1);
-	say_u64(f, VU_SET_FEATURES, f->features, -1);
-	say(f, VU_SET_MEM_TABLE, &table, sizeof(table), f->mem_fd);
-	say_ring(f, RX, &f->rx);
-	say_ring(f, TX, &f->tx);
-	/* Messages are handled in order: what is sent on a ring before it is enabled is discarded.
-	 */
-	say(f, VU_GET_FEATURES, NULL, 0, -1);
-	ck_assert_int_eq(recv(f->fd, reply, sizeof(reply), MSG_WAITALL), (int)sizeof(reply));
+	vu_front_boot(&f->vu, MEM_LEN, &rx, &tx);
+	vu_front_connect(&f->vu, path);
+	vu_front_attach(&f->vu, f->features);
 }
 
 static void front_end(struct front *f)
 {
-	close(f->fd);
-	munmap(f->mem, MEM_LEN);
-	close(f->mem_fd);
-	for (unsigned i = 0; i < 2; i++) {
-		close(f->kick[i]);
-		close(f->call[i]);
-	}
+	vu_front_detach(&f->vu);
+	vu_front_free(&f->vu);
 	process_kill(&f->lwnat);
 	process_place_remove(&f->place);
 }
@@ -218,26 +135,11 @@ static void front_send(struct front *f, const struct wire_out *frame,
 {
 	static uint8_t bytes[TX_LEN];
 	const struct frame_offload none = {0};
-	uint64_t one = 1;
 
 	virtio_net_hdr_put(bytes, f->features, offload ? offload : &none, 0);
 	memcpy(bytes + VNET_LEN, frame->start, wire_len(frame));
-	vq_send(&f->tx, bytes, (uint32_t)(VNET_LEN + wire_len(frame)));
-	ck_assert_int_eq(write(f->kick[TX], &one, sizeof(one)), (int)sizeof(one));
-}
-
-static void wait_for_used(struct front *f, uint32_t *ret_id, uint32_t *ret_len)
-{
-	struct pollfd call = {.fd = f->call[RX], .events = POLLIN};
-	uint64_t count;
-
-	while (!vq_take_used(&f->rx, ret_id, ret_len)) {
-		vq_set_used_event(&f->rx, f->rx.used_seen);
-		if (vq_used_idx(&f->rx) != f->rx.used_seen)
-			continue;
-		ck_assert_int_eq(poll(&call, 1, WAIT_MS), 1);
-		ck_assert_int_eq(read(call.fd, &count, sizeof(count)), (int)sizeof(count));
-	}
+	vq_send(&f->vu.tx, bytes, (uint32_t)(VNET_LEN + wire_len(frame)));
+	vu_front_kick(&f->vu, VU_FRONT_TX);
 }
 
 /* The next frame of UDP with what precedes it, from as many buffers as it has; its length. */
@@ -250,16 +152,15 @@ static size_t front_receive(struct front *f, uint8_t *ret)
 		len = 0;
 		for (unsigned i = 0; i < buffers_n; i++) {
 			uint32_t id, here;
-			wait_for_used(f, &id, &here);
+			vu_front_wait_for_used(&f->vu, &id, &here);
 			ck_assert_uint_le(len + here, TX_LEN);
-			memcpy(ret + len, vq_buffer(&f->rx, (uint16_t)id), here);
+			memcpy(ret + len, vq_buffer(&f->vu.rx, (uint16_t)id), here);
 			len += here;
 			if (i == 0)
 				buffers_n = ret[10] | (unsigned)ret[11] << 8;
-			vq_offer_buffers(&f->rx, 1);
+			vq_offer_buffers(&f->vu.rx, 1);
 		}
-		uint64_t one = 1;
-		ck_assert_int_eq(write(f->kick[RX], &one, sizeof(one)), (int)sizeof(one));
+		vu_front_kick(&f->vu, VU_FRONT_RX);
 	} while (len < VNET_LEN + 42 || ret[VNET_LEN + 12] != 8 || ret[VNET_LEN + 13] != 0 ||
 		 ret[VNET_LEN + 23] != PROTO_UDP);
 	return len;

@@ -4,7 +4,7 @@
 #include "stack/link/vu_msg.h"
 #include "tests/support/frames.h"
 #include "tests/support/process.h"
-#include "tests/support/vq_driver.h"
+#include "tests/support/vu_front.h"
 
 #include <check.h>
 #include <poll.h>
@@ -12,31 +12,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define MEM_LEN (2 * 1024 * 1024)
-#define USER_BASE UINT64_C(0x7f0000000000)
-#define RX 0
-#define TX 1
+#define RX VU_FRONT_RX
+#define TX VU_FRONT_TX
 #define SIZE 64
-#define WAIT_MS 20000 /* only ends what hangs */
-#define FEATURES                                                                                   \
-	(VIRTIO_F_VERSION_1 | VIRTIO_NET_F_MRG_RXBUF | VIRTIO_F_EVENT_IDX |                        \
-	 VHOST_USER_F_PROTOCOL_FEATURES)
+#define WAIT_MS VU_FRONT_WAIT_MS
 
 static struct process_place place;
 static struct process lwnat;
 static char path[80], line[256];
 
-/* One guest: the connection and its memory. */
+/* One guest, and its card's address. */
 struct front {
-	int fd, mem_fd;
-	uint8_t *mem;
-	struct vq_driver rx, tx;
-	int kick[2], call[2];
+	struct vu_front vu;
 	struct mac mac;
 };
 
@@ -54,138 +46,38 @@ static void tear_down(void)
 	process_place_remove(&place);
 }
 
-/* ---- messages ---- */
-
-static void say(struct front *f, uint32_t request, const void *payload, uint32_t len, int fd)
+static void front_boot(struct front *f, uint8_t number)
 {
-	uint32_t hdr[3] = {request, 1, len};
-	struct iovec iov[2] = {{hdr, sizeof(hdr)}, {(void *)(uintptr_t)payload, len}};
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = {{0}};
-	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+	static const struct vu_front_ring ring = {SIZE, 2048};
 
-	if (fd >= 0) {
-		msg.msg_control = control.bytes;
-		msg.msg_controllen = sizeof(control.bytes);
-		struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	}
-	ck_assert_int_eq(sendmsg(f->fd, &msg, MSG_NOSIGNAL), (int)(sizeof(hdr) + len));
-}
-
-static void say_u64(struct front *f, uint32_t request, uint64_t value, int fd)
-{
-	say(f, request, &value, sizeof(value), fd);
-}
-
-static uint64_t ask(struct front *f, uint32_t request, const void *payload, uint32_t len)
-{
-	uint8_t reply[VU_HDR_LEN + 8];
-	uint64_t value;
-
-	say(f, request, payload, len, -1);
-	ck_assert_int_eq(recv(f->fd, reply, sizeof(reply), MSG_WAITALL), (int)sizeof(reply));
-	memcpy(&value, reply + VU_HDR_LEN, 8);
-	return value;
-}
-
-static void say_ring(struct front *f, uint32_t ring, struct vq_driver *vq)
-{
-	/* What QEMU says of a ring: as far as the used index the back-end has come. */
-	struct vu_vring_state size = {ring, SIZE}, base = {ring, vq_used_idx(vq)},
-			      enable = {ring, 1};
-	struct vu_vring_addr addr = {.index = ring,
-				     .desc = USER_BASE + vq_desc_at(vq),
-				     .avail = USER_BASE + vq_avail_at(vq),
-				     .used = USER_BASE + vq_used_at(vq)};
-
-	f->kick[ring] = eventfd(0, EFD_NONBLOCK);
-	f->call[ring] = eventfd(0, EFD_NONBLOCK);
-	say(f, VU_SET_VRING_NUM, &size, sizeof(size), -1);
-	say(f, VU_SET_VRING_BASE, &base, sizeof(base), -1);
-	say(f, VU_SET_VRING_ADDR, &addr, sizeof(addr), -1);
-	say_u64(f, VU_SET_VRING_KICK, ring, f->kick[ring]);
-	say_u64(f, VU_SET_VRING_CALL, ring, f->call[ring]);
-	say(f, VU_SET_VRING_ENABLE, &enable, sizeof(enable), -1);
-}
-
-static int connect_to(const char *to)
-{
-	struct sockaddr_un name = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	snprintf(name.sun_path, sizeof(name.sun_path), "%s", to);
-	ck_assert_int_eq(connect(fd, (struct sockaddr *)&name, sizeof(name)), 0);
-	return fd;
+	f->mac = (struct mac){{0x52, 0x54, 0, 0, 9, number}};
+	vu_front_boot(&f->vu, MEM_LEN, &ring, &ring);
 }
 
 static void attach(struct front *f)
 {
-	struct {
-		uint32_t n, padding;
-		struct vu_mem_region region;
-	} table = {1, 0, {VQ_GUEST_BASE, MEM_LEN, USER_BASE, 0}};
-
-	say(f, VU_SET_OWNER, NULL, 0, -1);
-	ck_assert_uint_eq(ask(f, VU_GET_FEATURES, NULL, 0) & FEATURES, FEATURES);
-	say_u64(f, VU_SET_PROTOCOL_FEATURES, VU_PROTOCOL_F_MQ, -1);
-	say_u64(f, VU_SET_FEATURES, FEATURES, -1);
-	say(f, VU_SET_MEM_TABLE, &table, sizeof(table), f->mem_fd);
-	say_ring(f, RX, &f->rx);
-	say_ring(f, TX, &f->tx);
-	/* Messages are handled in order: what is sent on a ring before it is enabled is discarded.
-	 */
-	ask(f, VU_GET_FEATURES, NULL, 0);
+	vu_front_attach(&f->vu, VU_FRONT_FEATURES);
 }
 
-static void front_boot(struct front *f, uint8_t number)
+static void front_attach_again(struct front *f)
 {
-	memset(f, 0, sizeof(*f));
-	f->mac = (struct mac){{0x52, 0x54, 0, 0, 9, number}};
-	f->mem_fd = memfd_create("guest", MFD_CLOEXEC);
-	ck_assert_int_eq(ftruncate(f->mem_fd, MEM_LEN), 0);
-	f->mem = mmap(NULL, MEM_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, f->mem_fd, 0);
-	ck_assert(f->mem != MAP_FAILED);
-	vq_init(&f->tx, f->mem, vq_init(&f->rx, f->mem, 0, SIZE, 2048), SIZE, 2048);
-	vq_offer_buffers(&f->rx, SIZE);
+	vu_front_connect(&f->vu, path);
+	attach(f);
 }
 
 static void front_begin(struct front *f, uint8_t number)
 {
 	front_boot(f, number);
-	f->fd = connect_to(path);
-	attach(f);
-}
-
-static void detach(struct front *f)
-{
-	close(f->fd);
-	for (unsigned i = 0; i < 2; i++) {
-		close(f->kick[i]);
-		close(f->call[i]);
-	}
+	front_attach_again(f);
 }
 
 static void front_end(struct front *f)
 {
-	detach(f);
-	munmap(f->mem, MEM_LEN);
-	close(f->mem_fd);
+	vu_front_detach(&f->vu);
+	vu_front_free(&f->vu);
 }
 
 /* ---- frames ---- */
-
-static void kick(struct front *f, unsigned ring)
-{
-	uint64_t one = 1;
-
-	ck_assert_int_eq(write(f->kick[ring], &one, sizeof(one)), (int)sizeof(one));
-}
 
 static size_t arp_request(const struct front *f, uint8_t bytes[128])
 {
@@ -197,7 +89,7 @@ static size_t arp_request(const struct front *f, uint8_t bytes[128])
 				 .sender = addr_v4(0x0a00020f),
 				 .target = addr_v4(0x0a000202)};
 
-	wire_put_zero(&out, 12); /* virtio header */
+	wire_put_zero(&out, VU_FRONT_VNET_LEN);
 	frames_arp(&out, &arp);
 	return wire_len(&out);
 }
@@ -206,24 +98,16 @@ static size_t arp_request(const struct front *f, uint8_t bytes[128])
 static void check_arp(struct front *f)
 {
 	uint8_t bytes[128];
-	uint64_t count;
 	uint32_t id, len;
 	size_t request_len = arp_request(f, bytes);
-	struct pollfd call = {.fd = f->call[RX], .events = POLLIN};
 
-	vq_set_used_event(&f->rx, f->rx.used_seen);
-	vq_send(&f->tx, bytes, (uint32_t)request_len);
-	kick(f, TX);
+	vq_set_used_event(&f->vu.rx, f->vu.rx.used_seen);
+	vq_send(&f->vu.tx, bytes, (uint32_t)request_len);
+	vu_front_kick(&f->vu, TX);
 	/* Others' broadcasts may come in between. */
 	for (;;) {
-		while (!vq_take_used(&f->rx, &id, &len)) {
-			vq_set_used_event(&f->rx, f->rx.used_seen);
-			if (vq_used_idx(&f->rx) != f->rx.used_seen)
-				continue;
-			ck_assert_int_eq(poll(&call, 1, WAIT_MS), 1);
-			ck_assert_int_eq(read(call.fd, &count, sizeof(count)), (int)sizeof(count));
-		}
-		const uint8_t *frame = vq_buffer(&f->rx, (uint16_t)id) + 12;
+		vu_front_wait_for_used(&f->vu, &id, &len);
+		const uint8_t *frame = vq_buffer(&f->vu.rx, (uint16_t)id) + VU_FRONT_VNET_LEN;
 		if (frame[12] == 8 && frame[13] == 6 && frame[21] == 2 &&
 		    memcmp(frame, f->mac.b, 6) == 0)
 			return;
@@ -232,11 +116,11 @@ static void check_arp(struct front *f)
 
 static void wait_for_hangup(struct front *f)
 {
-	struct pollfd p = {.fd = f->fd, .events = POLLIN};
+	struct pollfd p = {.fd = f->vu.fd, .events = POLLIN};
 	char byte;
 
 	ck_assert_int_eq(poll(&p, 1, WAIT_MS), 1);
-	ck_assert_int_le(recv(f->fd, &byte, 1, 0), 0);
+	ck_assert_int_le(recv(f->vu.fd, &byte, 1, 0), 0);
 }
 
 /* Another guest, attached all the time, must not notice anything. */
@@ -268,9 +152,9 @@ START_TEST(test_frames_pass_both_ways)
 	for (unsigned i = 0; i < 200; i++) {
 		uint32_t id, len;
 		check_arp(&f);
-		while (vq_take_used(&f.tx, &id, &len))
+		while (vq_take_used(&f.vu.tx, &id, &len))
 			;
-		vq_offer_buffers(&f.rx, 1);
+		vq_offer_buffers(&f.vu.rx, 1);
 	}
 	front_end(&f);
 	process_wait_for_log(&lwnat, "guest left");
@@ -294,8 +178,8 @@ START_TEST(test_memory_cut_short_costs_only_its_guest)
 	struct front f;
 
 	begin_with_witness(&f);
-	ck_assert_int_eq(ftruncate(f.mem_fd, 0), 0);
-	kick(&f, TX);
+	ck_assert_int_eq(ftruncate(f.vu.mem_fd, 0), 0);
+	vu_front_kick(&f.vu, TX);
 	process_wait_for_log(&lwnat, "took its memory away");
 	end_with_witness(&f);
 }
@@ -306,8 +190,8 @@ START_TEST(test_a_broken_ring_costs_only_its_guest)
 	struct front f;
 
 	begin_with_witness(&f);
-	vq_set_avail(&f.tx, (uint16_t)(f.tx.avail + SIZE + 1));
-	kick(&f, TX);
+	vq_set_avail(&f.vu.tx, (uint16_t)(f.vu.tx.avail + SIZE + 1));
+	vu_front_kick(&f.vu, TX);
 	process_wait_for_log(&lwnat, "a broken ring");
 	end_with_witness(&f);
 }
@@ -321,10 +205,10 @@ START_TEST(test_a_receive_buffer_outside_of_memory_costs_only_its_guest)
 
 	begin_with_witness(&f);
 	for (uint16_t i = 0; i < SIZE; i++)
-		vq_set_desc(&f.rx, i, (struct vq_desc){UINT64_C(1) << 50, 2048, VQ_WRITE, 0});
+		vq_set_desc(&f.vu.rx, i, (struct vq_desc){UINT64_C(1) << 50, 2048, VQ_WRITE, 0});
 	len = arp_request(&f, bytes);
-	vq_send(&f.tx, bytes, (uint32_t)len);
-	kick(&f, TX);
+	vq_send(&f.vu.tx, bytes, (uint32_t)len);
+	vu_front_kick(&f.vu, TX);
 	process_wait_for_log(&lwnat, "a broken ring");
 	end_with_witness(&f);
 }
@@ -336,7 +220,7 @@ START_TEST(test_junk_costs_only_its_sender)
 	struct front f;
 
 	begin_with_witness(&f);
-	ck_assert_int_gt(send(f.fd, junk, sizeof(junk), 0), 0);
+	ck_assert_int_gt(send(f.vu.fd, junk, sizeof(junk), 0), 0);
 	process_wait_for_log(&lwnat, "no vhost-user message");
 	end_with_witness(&f);
 }
@@ -349,13 +233,13 @@ START_TEST(test_a_kick_that_is_no_event_descriptor_is_survived)
 
 	begin_with_witness(&f);
 	ck_assert_int_eq(pipe(pipes), 0);
-	say_u64(&f, VU_SET_VRING_KICK, TX, pipes[0]);
+	vu_front_say_u64(&f.vu, VU_SET_VRING_KICK, TX, pipes[0]);
 	ck_assert_int_eq(write(pipes[1], "x", 1), 1); /* shorter than a count */
 	close(pipes[0]);
-	close(pipes[1]);                              /* hangs up for ever: must not spin or kill */
-	say_u64(&f, VU_SET_VRING_KICK, TX, f.mem_fd); /* cannot even be polled */
+	close(pipes[1]); /* hangs up for ever: must not spin or kill */
+	vu_front_say_u64(&f.vu, VU_SET_VRING_KICK, TX, f.vu.mem_fd); /* cannot even be polled */
 	check_arp(&witness);
-	say_u64(&f, VU_SET_FEATURES, UINT64_MAX, -1);
+	vu_front_say_u64(&f.vu, VU_SET_FEATURES, UINT64_MAX, -1);
 	process_wait_for_log(&lwnat, "refused");
 	end_with_witness(&f);
 }
@@ -366,17 +250,17 @@ START_TEST(test_memory_that_goes_while_in_use_stops_the_rings_until_it_is_back)
 	struct {
 		uint64_t padding;
 		struct vu_mem_region region;
-	} single = {0, {VQ_GUEST_BASE, MEM_LEN, USER_BASE, 0}};
+	} single = {0, {VQ_GUEST_BASE, MEM_LEN, VU_FRONT_USER_BASE, 0}};
 	uint8_t bytes[128];
 	struct front f;
 
 	front_begin(&f, 2);
 	check_arp(&f);
-	say(&f, VU_REM_MEM_REG, &single, sizeof(single), -1);
-	vq_send(&f.tx, bytes, (uint32_t)arp_request(&f, bytes));
-	kick(&f, TX);
-	ck_assert_uint_ne(ask(&f, VU_GET_FEATURES, NULL, 0), 0); /* is alive */
-	say(&f, VU_ADD_MEM_REG, &single, sizeof(single), f.mem_fd);
+	vu_front_say(&f.vu, VU_REM_MEM_REG, &single, sizeof(single), -1);
+	vq_send(&f.vu.tx, bytes, (uint32_t)arp_request(&f, bytes));
+	vu_front_kick(&f.vu, TX);
+	ck_assert_uint_ne(vu_front_ask(&f.vu, VU_GET_FEATURES, NULL, 0), 0); /* is alive */
+	vu_front_say(&f.vu, VU_ADD_MEM_REG, &single, sizeof(single), f.vu.mem_fd);
 	check_arp(&f);
 	front_end(&f);
 }
@@ -391,13 +275,13 @@ START_TEST(test_the_ring_goes_on_where_it_was_stopped)
 	front_begin(&f, 2);
 	check_arp(&f);
 	check_arp(&f);
-	state = ask(&f, VU_GET_VRING_BASE, &tx, sizeof(tx));
+	state = vu_front_ask(&f.vu, VU_GET_VRING_BASE, &tx, sizeof(tx));
 	ck_assert_uint_eq(state >> 32, 2);
 	tx.num = 2;
-	close(f.kick[TX]);
-	f.kick[TX] = eventfd(0, EFD_NONBLOCK);
-	say(&f, VU_SET_VRING_BASE, &tx, sizeof(tx), -1);
-	say_u64(&f, VU_SET_VRING_KICK, TX, f.kick[TX]);
+	close(f.vu.kick[TX]);
+	f.vu.kick[TX] = eventfd(0, EFD_NONBLOCK);
+	vu_front_say(&f.vu, VU_SET_VRING_BASE, &tx, sizeof(tx), -1);
+	vu_front_say_u64(&f.vu, VU_SET_VRING_KICK, TX, f.vu.kick[TX]);
 	check_arp(&f);
 	front_end(&f);
 }
@@ -411,11 +295,10 @@ START_TEST(test_a_guest_outlives_the_process_and_goes_on_with_the_next)
 	for (unsigned i = 0; i < 3; i++) {
 		check_arp(&f);
 		process_kill(&lwnat);
-		detach(&f);
-		vq_offer_buffers(&f.rx, 1);
+		vu_front_detach(&f.vu);
+		vq_offer_buffers(&f.vu.rx, 1);
 		process_start(&lwnat, &place, line);
-		f.fd = connect_to(path);
-		attach(&f);
+		front_attach_again(&f);
 	}
 	check_arp(&f);
 	front_end(&f);
@@ -431,17 +314,16 @@ START_TEST(test_a_call_that_was_never_made_is_made_by_the_next_process)
 	struct front f;
 
 	front_begin(&f, 2);
-	vq_set_used_event(&f.rx, (uint16_t)(f.rx.used_seen - 1)); /* asks for none */
-	vq_send(&f.tx, bytes, (uint32_t)arp_request(&f, bytes));
-	kick(&f, TX);
-	for (unsigned i = 0; vq_used_idx(&f.rx) == f.rx.used_seen && i < WAIT_MS; i++)
+	vq_set_used_event(&f.vu.rx, (uint16_t)(f.vu.rx.used_seen - 1)); /* asks for none */
+	vq_send(&f.vu.tx, bytes, (uint32_t)arp_request(&f, bytes));
+	vu_front_kick(&f.vu, TX);
+	for (unsigned i = 0; vq_used_idx(&f.vu.rx) == f.vu.rx.used_seen && i < WAIT_MS; i++)
 		poll(NULL, 0, 1);
 	process_kill(&lwnat);
-	detach(&f);
+	vu_front_detach(&f.vu);
 	process_start(&lwnat, &place, line);
-	f.fd = connect_to(path);
-	attach(&f);
-	call.fd = f.call[RX];
+	front_attach_again(&f);
+	call.fd = f.vu.call[RX];
 	ck_assert_int_eq(poll(&call, 1, WAIT_MS), 1);
 	front_end(&f);
 }
@@ -452,7 +334,7 @@ START_TEST(test_a_ring_that_would_have_to_be_polled_is_refused)
 	struct front f;
 
 	begin_with_witness(&f);
-	say_u64(&f, VU_SET_VRING_KICK, TX | VU_VRING_NO_FD, -1);
+	vu_front_say_u64(&f.vu, VU_SET_VRING_KICK, TX | VU_VRING_NO_FD, -1);
 	process_wait_for_log(&lwnat, "a ring without a kick descriptor");
 	end_with_witness(&f);
 }
@@ -485,10 +367,11 @@ START_TEST(test_a_front_end_that_listens_is_connected_to_again_and_again)
 		struct pollfd p = {.fd = listener, .events = POLLIN};
 		struct front f = {0};
 		ck_assert_int_eq(poll(&p, 1, WAIT_MS), 1);
-		f.fd = accept(listener, NULL, NULL);
-		ck_assert_uint_eq(ask(&f, VU_GET_FEATURES, NULL, 0) & FEATURES, FEATURES);
-		ck_assert_uint_eq(ask(&f, VU_GET_QUEUE_NUM, NULL, 0), 4);
-		close(f.fd);
+		f.vu.fd = accept(listener, NULL, NULL);
+		ck_assert_uint_eq(vu_front_ask(&f.vu, VU_GET_FEATURES, NULL, 0) & VU_FRONT_FEATURES,
+				  VU_FRONT_FEATURES);
+		ck_assert_uint_eq(vu_front_ask(&f.vu, VU_GET_QUEUE_NUM, NULL, 0), 4);
+		close(f.vu.fd);
 	}
 	process_kill(&other);
 	close(listener);
@@ -506,16 +389,15 @@ START_TEST(test_a_guest_goes_on_when_its_listening_front_end_takes_the_next_conn
 	ck_assert_int_eq(listen(listener, 4), 0);
 	front_boot(&f, 2);
 	for (unsigned i = 0; i < 2; i++) {
-		f.fd = accept(listener, NULL, NULL);
+		f.vu.fd = accept(listener, NULL, NULL);
 		attach(&f);
 		check_arp(&f);
-		detach(&f);
-		vq_offer_buffers(&f.rx, 1);
+		vu_front_detach(&f.vu);
+		vq_offer_buffers(&f.vu.rx, 1);
 	}
 	process_kill(&other);
 	close(listener);
-	munmap(f.mem, MEM_LEN);
-	close(f.mem_fd);
+	vu_front_free(&f.vu);
 }
 END_TEST
 

@@ -10,6 +10,7 @@
 #define FRAME_HDR_LEN 14    /* Ethernet II header, bytes */
 #define FRAME_LEN_MAX 65549 /* header + 65,535 bytes of IP: the most a stream transport carries */
 #define FRAME_PIECES_MAX 20 /* 64 KiB in 4 KiB pages, and headers */
+#define FRAME_SEGMENTS_MAX 512 /* four times what 64 KiB at the smallest MTU makes */
 
 /* The memory behind frames (a read buffer, a guest's ring entry). 'refs' counts the holders. */
 struct frame_owner {

@@ -1,5 +1,7 @@
 #include "stack/host/udp_burst.h"
 
+#include "stack/base/pieces.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,43 +11,13 @@
 	(8 * 1024) /* longer ones are sent one by one: a call is cheap beside them */
 #define REST 1000  /* sends without UDP_SEGMENT after it failed: it may be one route's fault */
 
-/* A row of pieces that is used up from its beginning. */
-struct cursor {
-	const struct iovec *iov;
-	unsigned n;
-	size_t at;   /* in the first of them */
-	size_t left; /* bytes in all */
-};
-
-static struct cursor cursor_of(const struct iovec *iov, unsigned n)
+static size_t len_of(const struct host_datagram_out *out)
 {
-	struct cursor cursor = {.iov = iov, .n = n};
+	size_t len = 0;
 
-	for (unsigned i = 0; i < n; i++)
-		cursor.left += iov[i].iov_len;
-	return cursor;
-}
-
-/* The next 'len' bytes, no more than are left, as pieces: at most as many as the row has. */
-static unsigned cursor_take(struct cursor *cursor, size_t len, struct iovec *ret)
-{
-	unsigned n = 0;
-
-	cursor->left -= len;
-	while (len) {
-		size_t here = cursor->iov->iov_len - cursor->at;
-		if (here == 0) {
-			cursor->iov++;
-			cursor->at = 0;
-			continue;
-		}
-		if (here > len)
-			here = len;
-		ret[n++] = (struct iovec){(uint8_t *)cursor->iov->iov_base + cursor->at, here};
-		cursor->at += here;
-		len -= here;
-	}
-	return n;
+	for (unsigned i = 0; i < out->iov_n; i++)
+		len += out->iov[i].iov_len;
+	return len;
 }
 
 static bool means_no_segments(int error)
@@ -57,16 +29,16 @@ static bool means_no_segments(int error)
  * counted. */
 static int send_one_by_one(struct udp_burst *burst, int fd, const struct host_datagram_out *out)
 {
-	struct cursor cursor = cursor_of(out->iov, out->iov_n);
+	struct pieces rest = pieces_of(out->iov, len_of(out));
 	struct iovec iov[UDP_BURST_PIECES_MAX];
 	struct host_datagram_out one = *out;
 	bool first = true;
 
 	one.iov = iov;
 	one.segment = 0;
-	while (cursor.left) {
-		one.iov_n = cursor_take(
-		    &cursor, cursor.left < out->segment ? cursor.left : out->segment, iov);
+	while (rest.left) {
+		one.iov_n =
+		    pieces_take(&rest, rest.left < out->segment ? rest.left : out->segment, iov);
 		int result = host_datagram_send(fd, &one);
 		if (result < 0 && first)
 			return result;
@@ -100,7 +72,7 @@ static unsigned segments_in(size_t len, size_t segment)
  * are counted. */
 static int send_segments(struct udp_burst *burst, int fd, const struct host_datagram_out *out)
 {
-	struct cursor cursor = cursor_of(out->iov, out->iov_n);
+	struct pieces rest = pieces_of(out->iov, len_of(out));
 	size_t each_n = BURST_LEN_MAX / out->segment, each;
 	struct iovec iov[UDP_BURST_PIECES_MAX];
 	struct host_datagram_out some = *out;
@@ -110,9 +82,9 @@ static int send_segments(struct udp_burst *burst, int fd, const struct host_data
 		return send_one_by_one(burst, fd, out);
 	each = (each_n < UDP_BURST_MAX ? each_n : UDP_BURST_MAX) * out->segment;
 	some.iov = iov;
-	while (cursor.left) {
-		size_t len = cursor.left < each ? cursor.left : each;
-		some.iov_n = cursor_take(&cursor, len, iov);
+	while (rest.left) {
+		size_t len = rest.left < each ? rest.left : each;
+		some.iov_n = pieces_take(&rest, len, iov);
 		int result = send_at_once(burst, fd, &some, len);
 		if (result < 0 && first)
 			return result;
@@ -206,7 +178,7 @@ static bool can_keep(struct udp_burst *burst, const struct host_datagram_out *ou
 
 int udp_burst_send(struct udp_burst *burst, int fd, const struct host_datagram_out *out)
 {
-	size_t len = cursor_of(out->iov, out->iov_n).left;
+	size_t len = len_of(out);
 	bool many = out->segment && len > out->segment;
 
 	if (!many && continues(burst, fd, out) && can_keep(burst, out, len)) {

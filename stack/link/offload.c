@@ -1,13 +1,13 @@
 #include "stack/link/offload.h"
 
 #include "stack/base/checksum.h"
+#include "stack/base/pieces.h"
 #include "stack/base/wire.h"
 #include "stack/link/virtio_net.h"
 
 #include <string.h>
 
 #define HEADERS_MAX 256
-#define SEGMENTS_MAX 512 /* of one frame: four times what 64 KiB at the smallest MTU makes */
 #define ETHERTYPE_IPV4 0x0800
 #define ETHERTYPE_IPV6 0x86dd
 #define IP_AT FRAME_HDR_LEN
@@ -49,38 +49,13 @@ struct work {
 	size_t headers_len, l4_at, csum_at;
 	bool v6, udp;
 	const struct frame *frame;
-	unsigned piece; /* payload not yet passed on begins at 'at' in this piece */
-	size_t at;
-	size_t left; /* bytes of it */
+	struct pieces payload; /* not yet passed on */
 };
 
 static uint16_t get_u16(const uint8_t *at)
 {
 	struct wire_in in = wire_in(at, 2);
 	return wire_get_u16(&in);
-}
-
-/* The next 'len' bytes of payload as pieces. */
-static unsigned take(struct work *w, size_t len, struct iovec *ret)
-{
-	unsigned n = 0;
-
-	while (len) {
-		const struct iovec *iov = &w->frame->iov[w->piece];
-		size_t here = iov->iov_len - w->at;
-		if (here == 0) {
-			w->piece++;
-			w->at = 0;
-			continue;
-		}
-		if (here > len)
-			here = len;
-		ret[n++] = (struct iovec){(uint8_t *)iov->iov_base + w->at, here};
-		w->at += here;
-		w->left -= here;
-		len -= here;
-	}
-	return n;
 }
 
 /* Copies what precedes the payload, which begins 'headers_len' bytes into the frame's first piece.
@@ -92,9 +67,9 @@ static bool begin(struct work *w, const struct frame *frame, size_t headers_len)
 	memcpy(w->headers, frame->iov[0].iov_base, headers_len);
 	w->headers_len = headers_len;
 	w->frame = frame;
-	w->piece = 0;
-	w->at = headers_len;
-	w->left = frame->len - headers_len;
+	w->payload = pieces_of(frame->iov, frame->len);
+	w->payload.at = headers_len;
+	w->payload.left -= headers_len;
 	return true;
 }
 
@@ -118,8 +93,8 @@ static bool fill_checksum(const struct frame *frame, offload_emit *emit, void *c
 
 	if (!begin(&w, frame, at + 2))
 		return false;
-	size_t payload_len = w.left;
-	unsigned n = take(&w, payload_len, iov + 1);
+	size_t payload_len = w.payload.left;
+	unsigned n = pieces_take(&w.payload, payload_len, iov + 1);
 	struct iovec all[FRAME_PIECES_MAX + 1] = {{w.headers + start, w.headers_len - start}};
 	memcpy(all + 1, iov + 1, n * sizeof(iov[0]));
 	uint16_t sum = checksum_finish(checksum_add_iov(0, all, n + 1));
@@ -151,7 +126,7 @@ static bool begin_cut(struct work *w, const struct frame *frame)
 	if (!w->udp)
 		l4_len = (size_t)(p[l4 + 12] >> 4) * 4;
 	return (w->udp || l4_len >= 20) && l4 + l4_len <= frame->len &&
-	       (frame->len - l4 - l4_len) / frame->offload.gso_size < SEGMENTS_MAX &&
+	       (frame->len - l4 - l4_len) / frame->offload.gso_size < FRAME_SEGMENTS_MAX &&
 	       begin(w, frame, l4 + l4_len);
 }
 
@@ -209,14 +184,16 @@ static bool cut(const struct frame *frame, offload_emit *emit, void *ctx)
 	uint8_t *flags = w.headers + w.l4_at + TCP_FLAGS_AT;
 	uint8_t last_flags = w.udp ? 0 : *flags & TCP_FIN_PSH;
 	do {
-		size_t len = w.left < frame->offload.gso_size ? w.left : frame->offload.gso_size;
-		unsigned n = take(&w, len, iov + 1);
+		size_t len = w.payload.left < frame->offload.gso_size ? w.payload.left
+								      : frame->offload.gso_size;
+		unsigned n = pieces_take(&w.payload, len, iov + 1);
 		if (!w.udp) /* what belongs to the last byte */
-			*flags = (uint8_t)((*flags & ~TCP_FIN_PSH) | (w.left ? 0 : last_flags));
+			*flags =
+			    (uint8_t)((*flags & ~TCP_FIN_PSH) | (w.payload.left ? 0 : last_flags));
 		finish_headers(&w, len, iov + 1, n);
 		emit_work(&w, iov, n, len, emit, ctx);
 		next_headers(&w, len);
-	} while (w.left);
+	} while (w.payload.left);
 	return true;
 }
 

@@ -1,6 +1,7 @@
 #include "stack/nat/arp.h"
 
 #include "stack/base/wire.h"
+#include "stack/nat/headers.h"
 #include "stack/nat/policy.h"
 
 #define ARP_REQUEST 1
@@ -36,9 +37,7 @@ static void send_arp(struct nat *nat, struct port *port, const struct mac *to,
 	uint8_t frame[ARP_FRAME_LEN];
 	struct wire_out out = wire_out(frame, sizeof(frame));
 
-	wire_put_bytes(&out, to->b, 6);
-	wire_put_bytes(&out, nat->config.mac.b, 6);
-	wire_put_u16(&out, ETHERTYPE_ARP);
+	headers_put_ethernet(&out, to, &nat->config.mac, ETHERTYPE_ARP);
 	wire_put_u16(&out, 1);
 	wire_put_u16(&out, ETHERTYPE_IPV4);
 	wire_put_u16(&out, 0x0604);

@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define SEGMENTS_MAX 512 /* of one frame, as the switch has it */
 #define FLOWS_WITHOUT_HANDLE_PER_GUEST_MAX 8192u
 #define FLOWS_WITHOUT_HANDLE_MAX                                                                   \
 	16384u /* TIME_WAIT and the like, beside those the descriptors limit */
@@ -328,7 +327,7 @@ static bool takes_segments(struct packet *packet, const struct frame *frame)
 	packet->segment = frame->offload.gso_size;
 	return packet->ethertype != ETHERTYPE_ARP && packet->proto == IPPROTO_NUMBER_UDP &&
 	       !packet->fragment && packet->segment > 0 &&
-	       packet->ip_len / packet->segment < SEGMENTS_MAX;
+	       packet->ip_len / packet->segment < FRAME_SEGMENTS_MAX;
 }
 
 /* Bulk data of a known connection needs not be in one piece, only its headers. False: nothing has

@@ -3,6 +3,7 @@
 #include "stack/base/checksum.h"
 #include "stack/base/wire.h"
 #include "stack/nat/dgflow.h"
+#include "stack/nat/headers.h"
 #include "stack/nat/ip_lwip.h"
 #include "stack/nat/ping_guest.h"
 #include "stack/nat/policy.h"
@@ -22,31 +23,6 @@ static size_t header_len(bool v6)
 	return v6 ? 40 : 20;
 }
 
-static void put_ipv4(struct wire_out *out, struct nat *nat, const struct icmp_message *message)
-{
-	wire_put_u16(out, 0x4500);
-	wire_put_u16(out, (uint16_t)(20 + message->len));
-	wire_put_u16(out, nat->ip_id++);
-	wire_put_u16(out, 0);
-	wire_put_u8(out, message->ttl);
-	wire_put_u8(out, IPPROTO_NUMBER_ICMP);
-	wire_put_u16(out, 0);
-	wire_put_u32(out, addr_to_v4(&message->from));
-	wire_put_u32(out, addr_to_v4(&message->to));
-	wire_patch_u16(out, FRAME_HDR_LEN + 10,
-		       checksum_finish(checksum_add(0, out->start + FRAME_HDR_LEN, 20)));
-}
-
-static void put_ipv6(struct wire_out *out, const struct icmp_message *message)
-{
-	wire_put_u32(out, 0x60000000);
-	wire_put_u16(out, (uint16_t)message->len);
-	wire_put_u8(out, IPPROTO_NUMBER_ICMPV6);
-	wire_put_u8(out, message->ttl);
-	wire_put_bytes(out, message->from.b, 16);
-	wire_put_bytes(out, message->to.b, 16);
-}
-
 /* Of 'bytes', whose checksum field is zero. ICMPv6 covers a pseudo header (RFC 4443 section 2.3).
  */
 static uint16_t checksum_of(const struct icmp_message *message, const uint8_t *bytes, bool v6)
@@ -63,17 +39,14 @@ static uint16_t checksum_of(const struct icmp_message *message, const uint8_t *b
 static void send_one_frame(struct nat *nat, struct guest *guest, const struct icmp_message *message,
 			   bool v6)
 {
+	struct headers_ends ends = {&message->to_mac, &nat->config.mac, &message->from,
+				    &message->to};
 	uint8_t frame[FRAME_HDR_LEN + 40 + ONE_FRAME_MAX];
 	struct wire_out out = wire_out(frame, sizeof(frame));
 	size_t icmp_at = FRAME_HDR_LEN + header_len(v6);
 
-	wire_put_bytes(&out, message->to_mac.b, 6);
-	wire_put_bytes(&out, nat->config.mac.b, 6);
-	wire_put_u16(&out, v6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4);
-	if (v6)
-		put_ipv6(&out, message);
-	else
-		put_ipv4(&out, nat, message);
+	headers_put_ip(&out, &ends, v6 ? IPPROTO_NUMBER_ICMPV6 : IPPROTO_NUMBER_ICMP, message->ttl);
+	headers_set_ip_len(frame + FRAME_HDR_LEN, v6, message->len, &nat->ip_id);
 	wire_put_bytes(&out, message->bytes, message->len);
 	wire_patch_u16(&out, icmp_at + 2, 0);
 	wire_patch_u16(&out, icmp_at + 2, checksum_of(message, frame + icmp_at, v6));

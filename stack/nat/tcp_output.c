@@ -4,6 +4,7 @@
 
 #include "stack/base/checksum.h"
 #include "stack/base/wire.h"
+#include "stack/nat/headers.h"
 
 #include "lwip/pbuf.h"
 
@@ -25,13 +26,6 @@ struct cut {
 	uint32_t offset;
 	uint32_t left; /* bytes */
 };
-
-static void put_ethernet(struct wire_out *out, const struct nat *nat, uint16_t ethertype)
-{
-	wire_put_bytes(out, nat->output.mac.b, 6);
-	wire_put_bytes(out, nat->config.mac.b, 6);
-	wire_put_u16(out, ethertype);
-}
 
 /* The next 'len' bytes of payload as pieces; how many pieces, or 0 when they are more than
  * PIECES_MAX. */
@@ -89,15 +83,9 @@ static void finish_headers(struct nat *nat, struct cut *cut, uint32_t len,
 	uint32_t tcp_len = (uint32_t)(cut->headers_len - TCP_HEADER_AT(cut->v6)) + len;
 	checksum_sum sum;
 
-	if (cut->v6) {
-		wire_set_u16(ip + 4, (uint16_t)tcp_len);
-	} else {
-		wire_set_u16(ip + 2, (uint16_t)(20 + tcp_len));
-		wire_set_u16(ip + 4, nat->ip_id++);
+	if (!cut->v6)
 		wire_set_u16(ip + 6, 0x4000); /* don't fragment */
-		wire_set_u16(ip + 10, 0);
-		wire_set_u16(ip + 10, checksum_finish(checksum_add(0, ip, 20)));
-	}
+	headers_set_ip_len(ip, cut->v6, tcp_len, &nat->ip_id);
 	wire_set_u32(tcp + 4, cut->seq);
 	/* FIN and PSH belong to the last byte (RFC 9293 section 3.8.2). */
 	tcp[13] = cut->left ? cut->flags & (uint8_t) ~(TCP_FLAG_FIN | TCP_FLAG_PSH) : cut->flags;
@@ -228,7 +216,8 @@ static bool begin_cut(struct nat *nat, struct cut *cut, struct pbuf *packet, boo
 	tcp_len = (size_t)(tcp[12] >> 4) * 4;
 	if (ip_len + tcp_len > packet->len)
 		return false;
-	put_ethernet(&out, nat, v6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4);
+	headers_put_ethernet(&out, &nat->output.mac, &nat->config.mac,
+			     v6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4);
 	wire_put_bytes(&out, ip, ip_len);
 	wire_put_bytes(&out, tcp, tcp_len);
 	cut->headers_len = wire_len(&out);
@@ -305,7 +294,8 @@ static void send_whole(struct nat *nat, struct pbuf *packet, bool v6)
 	struct iovec pieces[PIECES_MAX];
 	unsigned n = 0;
 
-	put_ethernet(&out, nat, v6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4);
+	headers_put_ethernet(&out, &nat->output.mac, &nat->config.mac,
+			     v6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4);
 	for (struct pbuf *p = packet; p; p = p->next) {
 		if (is_lent(nat, p) && n < PIECES_MAX)
 			pieces[n++] = (struct iovec){p->payload, p->len};

@@ -3,6 +3,7 @@
 #include "stack/nat/dgflow.h"
 
 #include "stack/base/checksum.h"
+#include "stack/nat/headers.h"
 #include "stack/nat/ip_lwip.h"
 
 #define UDP_HEADER_LEN 8
@@ -19,40 +20,14 @@ struct headers {
 	checksum_sum pseudo; /* of the pseudo header but for the length */
 };
 
-static void put_ipv4(struct wire_out *out, const struct endpoint *from, const struct endpoint *to)
-{
-	wire_put_u16(out, 0x4500);
-	wire_put_zero(out, 6); /* length, identification, no fragment */
-	wire_put_u8(out, TTL);
-	wire_put_u8(out, IPPROTO_NUMBER_UDP);
-	wire_put_u16(out, 0);
-	wire_put_bytes(out, from->addr.b + 12, 4);
-	wire_put_bytes(out, to->addr.b + 12, 4);
-}
-
-static void put_ipv6(struct wire_out *out, const struct endpoint *from, const struct endpoint *to)
-{
-	wire_put_u32(out, 0x60000000);
-	wire_put_u16(out, 0);
-	wire_put_u8(out, IPPROTO_NUMBER_UDP);
-	wire_put_u8(out, TTL);
-	wire_put_bytes(out, from->addr.b, 16);
-	wire_put_bytes(out, to->addr.b, 16);
-}
-
 static void begin(struct headers *h, const struct nat *nat, const struct endpoint *from,
 		  const struct endpoint *to)
 {
+	struct headers_ends ends = {&nat->output.mac, &nat->config.mac, &from->addr, &to->addr};
 	struct wire_out out = wire_out(h->bytes, sizeof(h->bytes));
 
 	h->v6 = !addr_is_v4(&to->addr);
-	wire_put_bytes(&out, nat->output.mac.b, 6);
-	wire_put_bytes(&out, nat->config.mac.b, 6);
-	wire_put_u16(&out, h->v6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4);
-	if (h->v6)
-		put_ipv6(&out, from, to);
-	else
-		put_ipv4(&out, from, to);
+	headers_put_ip(&out, &ends, IPPROTO_NUMBER_UDP, TTL);
 	wire_put_u16(&out, from->port);
 	wire_put_u16(&out, to->port);
 	wire_put_u32(&out, 0); /* length, checksum */
@@ -62,17 +37,8 @@ static void begin(struct headers *h, const struct nat *nat, const struct endpoin
 
 static void put_lengths(struct headers *h, struct nat *nat, size_t udp_len)
 {
-	uint8_t *ip = h->bytes + FRAME_HDR_LEN;
-
 	wire_set_u16(h->bytes + h->len - UDP_HEADER_LEN + 4, (uint16_t)udp_len);
-	if (h->v6) {
-		wire_set_u16(ip + 4, (uint16_t)udp_len);
-		return;
-	}
-	wire_set_u16(ip + 2, (uint16_t)(IP_HEADER_LEN(false) + udp_len));
-	wire_set_u16(ip + 4, nat->ip_id++);
-	wire_set_u16(ip + 10, 0);
-	wire_set_u16(ip + 10, checksum_finish(checksum_add(0, ip, IP_HEADER_LEN(false))));
+	headers_set_ip_len(h->bytes + FRAME_HDR_LEN, h->v6, udp_len, &nat->ip_id);
 }
 
 /* The guest finishes it: the checksum is left at the pseudo header's sum, and what is longer than

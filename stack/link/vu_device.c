@@ -12,6 +12,8 @@
 	(VU_PROTOCOL_F_MQ | VU_PROTOCOL_F_LOG_SHMFD | VU_PROTOCOL_F_RARP |                         \
 	 VU_PROTOCOL_F_REPLY_ACK | VU_PROTOCOL_F_NET_MTU | VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS)
 
+#define LOG_LEN_MAX (UINT64_C(1) << 30) /* bytes, for 32 TiB of guest memory */
+
 uint64_t vu_device_features(void)
 {
 	/* MAC, STATUS, CTRL_VQ are answered by the front-end, which holds the configuration space:
@@ -134,6 +136,9 @@ static int get_ring_base(struct vu_device *dev, uint32_t index, struct vu_vring_
 {
 	struct vu_ring *ring = &dev->ring[index];
 
+	/* Who goes on from this base goes on from the used index, too. He makes the call. */
+	if (ring->at_base && virtq_is_set(&ring->q))
+		(void)virtq_publish(&ring->q);
 	*ret = (struct vu_vring_state){index, ring->at_base ? ring->q.avail_next : ring->base};
 	ring->base = (uint16_t)ret->num;
 	ring->started = false;
@@ -167,6 +172,7 @@ static int take_fd(uint64_t u64, int *fds, unsigned fds_n, int *ret)
 static void ring_start(struct vu_device *dev, struct vu_ring *ring)
 {
 	ring->started = true;
+	dev->log_missed |= (dev->features & VHOST_F_LOG_ALL) != 0;
 	if (virtq_is_set(&ring->q))
 		ring_begin(ring);
 	/* "If VHOST_USER_F_PROTOCOL_FEATURES has not been negotiated, the ring starts directly in
@@ -282,12 +288,28 @@ static int rem_mem_reg(struct vu_device *dev, const struct vu_mem_region *as)
 	return 0;
 }
 
+/* Logging goes on and off with the feature; the log stays for the next time. */
+static void log_features(struct vu_device *dev)
+{
+	bool on = dev->features & VHOST_F_LOG_ALL;
+
+	dev->mem.log = on ? dev->log : NULL;
+	dev->mem.log_len = on ? dev->log_len : 0;
+	dev->log_missed &= on;
+}
+
 static void drop_log(struct vu_device *dev)
 {
-	if (dev->mem.log)
-		dev->ops->unmap_log(dev->ctx, dev->mem.log, dev->mem.log_len);
-	dev->mem.log = NULL;
-	dev->mem.log_len = 0;
+	if (dev->log)
+		dev->ops->unmap_log(dev->ctx, dev->log, dev->log_len);
+	dev->log = NULL;
+	dev->log_len = 0;
+}
+
+static void log_everything(struct vu_device *dev)
+{
+	for (unsigned i = 0; i < dev->mem.n; i++)
+		vu_mem_dirty(&dev->mem, dev->mem.region[i].guest_addr, dev->mem.region[i].len);
 }
 
 static int set_log_base(struct vu_device *dev, const struct vu_log *as, const int *fds,
@@ -297,12 +319,20 @@ static int set_log_base(struct vu_device *dev, const struct vu_log *as, const in
 
 	if (fds_n != 1 || !(dev->protocol & VU_PROTOCOL_F_LOG_SHMFD))
 		return -EBADMSG;
+	if (as->len > LOG_LEN_MAX)
+		return -EINVAL;
 	int result = dev->ops->map_log(dev->ctx, fds[0], as, &log);
 	if (result < 0)
 		return result;
 	drop_log(dev);
-	dev->mem.log = log;
-	dev->mem.log_len = as->len;
+	dev->log = log;
+	dev->log_len = as->len;
+	log_features(dev);
+	/* When a guest's driver comes anew while its machine is being moved, QEMU starts the rings
+	 * first and has thrown away the log before this one. */
+	if (dev->log_missed)
+		log_everything(dev);
+	dev->log_missed = false;
 	return 0;
 }
 
@@ -313,8 +343,7 @@ static int set_features(struct vu_device *dev, uint64_t features)
 	if (features & ~dev->offered)
 		return -EINVAL;
 	dev->features = features;
-	if (!(features & VHOST_F_LOG_ALL))
-		drop_log(dev);
+	log_features(dev);
 	for (unsigned i = 0; i < VU_RINGS_MAX; i++) {
 		ring_features(dev, &dev->ring[i]);
 		dev->ops->ring_changed(dev->ctx, i);
@@ -460,4 +489,5 @@ void vu_device_reset(struct vu_device *dev)
 	drop_log(dev);
 	drop_memory(dev);
 	dev->features = dev->protocol = 0;
+	log_features(dev);
 }

@@ -96,11 +96,17 @@ void vu_mem_dirty(struct vu_mem *mem, uint64_t addr, uint64_t len)
 {
 	if (!mem->log || len == 0)
 		return;
-	for (uint64_t page = addr / VU_LOG_PAGE; page <= (addr + len - 1) / VU_LOG_PAGE; page++) {
-		if (page / 8 >= mem->log_len)
-			return;
-		/* The front-end reads and clears the bits meanwhile. */
-		__atomic_fetch_or(&mem->log[page / 8], (uint8_t)(1U << page % 8), __ATOMIC_RELEASE);
+	uint64_t page = addr / VU_LOG_PAGE, last = (addr + len - 1) / VU_LOG_PAGE;
+	/* The front-end reads and clears the bits meanwhile. */
+	while (page <= last && page / 8 < mem->log_len) {
+		if (page % 8 == 0 && last - page >= 7) {
+			__atomic_store_n(&mem->log[page / 8], 0xff, __ATOMIC_RELEASE);
+			page += 8;
+		} else {
+			__atomic_fetch_or(&mem->log[page / 8], (uint8_t)(1U << page % 8),
+					  __ATOMIC_RELEASE);
+			page++;
+		}
 	}
 }
 

@@ -300,6 +300,8 @@ static enum put fill(struct vu_net *net, struct vu_ring *ring, struct cursor *fr
 	if (merged || vnet_len == VIRTIO_NET_HDR_LEN_MAX) {
 		header[10] = (uint8_t)n;
 		header[11] = (uint8_t)(n >> 8);
+		/* Again: the front-end may have copied the page since the rest was written. */
+		vu_mem_dirty_bytes(&net->dev->mem, header, vnet_len);
 	}
 	return PUT;
 }

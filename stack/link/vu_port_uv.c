@@ -20,8 +20,8 @@
 #include <unistd.h>
 
 #define MESSAGES_PER_WAKE 32
-#define BATCHES_PER_WAKE 4 /* of one guest before the others get their turn */
-#define MAPS_MAX (VU_REGIONS_MAX + 1)
+#define BATCHES_PER_WAKE 4            /* of one guest before the others get their turn */
+#define MAPS_MAX (VU_REGIONS_MAX + 2) /* with a dirty log, and one to take its place */
 #define RARP_LEN 60
 
 /* Watches a ring's kick descriptor, and owns it. */

@@ -329,6 +329,10 @@ START_TEST(test_used_entries_are_logged_as_dirty)
 	vu_mem_dirty(&bed.mem, 8 * VU_LOG_PAGE - 1, 2);
 	ck_assert_uint_eq(log[0], 1 << 5 | 1 << 7);
 	ck_assert_uint_eq(log[1], 1);
+	vu_mem_dirty(&bed.mem, 15 * VU_LOG_PAGE, 18 * VU_LOG_PAGE);
+	ck_assert_mem_eq(log + 1, ((uint8_t[]){0x81, 0xff, 0xff, 1, 0}), 5);
+	vu_mem_dirty(&bed.mem, 60 * 8 * VU_LOG_PAGE, UINT64_C(1) << 40); /* ends behind the log */
+	ck_assert_mem_eq(log + 59, ((uint8_t[]){0, 0xff, 0xff, 0xff, 0xff}), 5);
 	vu_mem_dirty(&bed.mem, UINT64_C(1) << 50, 1); /* outside of the log */
 }
 END_TEST

@@ -464,22 +464,6 @@ START_TEST(test_a_readable_buffer_in_the_receive_ring_breaks_it)
 }
 END_TEST
 
-START_TEST(test_written_buffers_are_logged_as_dirty)
-{
-	static uint8_t log[(VQ_GUEST_BASE + MEM_LEN) / VU_LOG_PAGE / 8];
-	uint64_t page = (VQ_GUEST_BASE + bed.rx.buffers_at) / VU_LOG_PAGE;
-
-	start(FEATURES, 2048);
-	page = (VQ_GUEST_BASE + bed.rx.buffers_at) / VU_LOG_PAGE;
-	bed.dev.mem.log = log;
-	bed.dev.mem.log_len = sizeof(log);
-	vq_offer_buffers(&bed.rx, 1);
-	ck_assert(put(1000, (struct frame_offload){0}));
-	ck_assert_uint_ne(log[page / 8] & 1U << page % 8, 0);
-	bed.dev.mem.log = NULL;
-}
-END_TEST
-
 /* ---- what the front-end may do ---- */
 
 START_TEST(test_taking_the_memory_away_stops_the_rings)
@@ -605,7 +589,6 @@ int main(void)
 	tcase_add_test(tc, test_without_merging_a_frame_needs_one_buffer);
 	tcase_add_test(tc, test_a_driver_that_is_not_there_gets_nothing);
 	tcase_add_test(tc, test_a_readable_buffer_in_the_receive_ring_breaks_it);
-	tcase_add_test(tc, test_written_buffers_are_logged_as_dirty);
 	tcase_add_test(tc, test_taking_the_memory_away_stops_the_rings);
 	tcase_add_test(tc, test_a_region_added_twice_is_removed_twice);
 	tcase_add_test(tc, test_the_base_of_a_stopped_ring_is_where_it_stood);

@@ -4,6 +4,7 @@
 #include "stack/nat/tcpflow.h"
 
 #include "stack/nat/forward.h"
+#include "stack/nat/policy.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -43,6 +44,70 @@ static void reset(struct nat *nat, int handle)
 		nat->config.host->tcp_close(nat->config.host_ctx, handle, true);
 }
 
+/* ---- its flow ------------------------------------------------------------------------------- */
+
+/* The guest sees a local host peer as the gateway: two of those may have the same port. Any free
+ * one will do. */
+static bool choose_peer_port(struct nat *nat, struct flow_key *key)
+{
+	for (int tries = 0; tries < 32; tries++) {
+		if (key->peer.port != 0 && !flow_find(nat->flows, key))
+			return true;
+		key->peer.port = (uint16_t)(32768 + rng_below(nat->config.rng, 28000));
+	}
+	return false;
+}
+
+/* Its host side, when there was none. 0, or -errno with the handle still the caller's. */
+static int adopt(struct nat *nat, struct tcpflow *tf, int handle)
+{
+	int err = nat->config.host->tcp_adopt(nat->config.host_ctx, handle, tf->flow.token);
+
+	if (err != 0)
+		return err;
+	nat_flow_set_handle(nat, &tf->flow, handle);
+	tf->host_writable = true;
+	tcpflow_mark(nat, tf);
+	return 0;
+}
+
+/* The guest's MAC is known: lwIP sends SYN. 0 or -errno; connect->handle, if any, is the flow's or
+ * closed. */
+static int new_flow(struct nat *nat, struct guest *guest, const struct mac *mac,
+		    const struct nat_connect *connect, struct tcpflow **ret)
+{
+	struct endpoint seen = {
+	    policy_peer_seen(&nat->config, &connect->peer.addr, &connect->guest.addr),
+	    connect->peer.port,
+	};
+	struct flow_key key = flow_key(FLOW_TCP, guest->port->id, &connect->guest, &seen);
+	struct tcpflow *tf =
+	    choose_peer_port(nat, &key) ? tcpflow_new(nat, guest, &key, mac) : NULL;
+	int err = tf ? 0 : -ENOBUFS;
+
+	if (tf && connect->handle >= 0)
+		err = adopt(nat, tf, connect->handle);
+	if (err != 0) {
+		reset(nat, connect->handle);
+		if (tf)
+			tcpflow_end(nat, tf, true);
+		return err;
+	}
+	tf->state = TCPFLOW_OPENING;
+	tcpflow_output_to(nat, tf);
+	err = solo_connect(nat->engine, &tf->solo, &key.peer, &key.guest);
+	if (err != 0) {
+		tcpflow_end(nat, tf, true);
+		return err;
+	}
+	nat->counters.tcp_inbound++;
+	tcpflow_after_lwip(nat, tf);
+	*ret = tf;
+	return 0;
+}
+
+/* ---- attempts ------------------------------------------------------------------------------- */
+
 static void leave_waiting(struct nat *nat, struct nat_attempt *attempt)
 {
 	if (!attempt->tf && attempt->tries_left > 0)
@@ -73,14 +138,14 @@ static void settle(struct nat *nat, struct nat_attempt *attempt, enum nat_outcom
 	attempt->tf = NULL;
 }
 
-/* The guest's MAC is known. 0 or -errno; the handle is gone either way. */
+/* 0 or -errno; the handle is gone either way. */
 static int open_flow(struct nat *nat, struct nat_attempt *attempt, struct guest *guest,
 		     const struct mac *mac)
 {
 	int err;
 
 	leave_waiting(nat, attempt);
-	err = tcpflow_open_inbound(nat, guest, mac, &attempt->connect, &attempt->tf);
+	err = new_flow(nat, guest, mac, &attempt->connect, &attempt->tf);
 	attempt->connect.handle = -1;
 	if (err != 0)
 		return err;
@@ -217,7 +282,7 @@ static void complete(struct nat *nat, struct tcpflow *tf, int handle)
 		(void)solo_send_fin(nat->engine, &tf->solo);
 		solo_flush(nat->engine, &tf->solo, tf->in_flight_max);
 		tcpflow_kill(nat, tf, true);
-	} else if (tcpflow_adopt(nat, tf, handle) != 0) {
+	} else if (adopt(nat, tf, handle) != 0) {
 		reset(nat, handle);
 		tcpflow_kill(nat, tf, false);
 	}

@@ -439,7 +439,7 @@ static void relay_open(struct nat *nat, struct tcpflow *tf)
 void tcpflow_relay(struct nat *nat, struct tcpflow *tf)
 {
 	if (tf->state == TCPFLOW_DIALLING) {
-		tcpflow_dial_progress(nat, tf);
+		tcpoutbound_progress(nat, tf);
 		return;
 	}
 	if (solo_is_empty(&tf->solo)) {

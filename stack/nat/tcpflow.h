@@ -1,8 +1,12 @@
 /* One TCP connection through the gateway: its lwIP side, its host side, and the bytes between them.
- *   tcp_guest.c   segments from the guest, handshakes, timers: everything that speaks to lwIP's
- * input tcp_relay.c   bytes from one side to the other, half-closes, the end tcp_inbound.c
- * connections accepted for a forward whose guest's MAC is not known yet tcp_merge.c   our GRO:
- * consecutive segments of a batch become one tcp_output.c  our GSO: what lwIP sends becomes frames
+ *   tcpflow.c       begins and ends flows; turns, ticks, and what calls into lwIP have done
+ *   tcp_input.c     segments from the guest: whose they are, and into lwIP
+ *   tcp_merge.c     our GRO: consecutive segments of a batch become one
+ *   tcp_outbound.c  connections that guests open: host connect() before SYN-ACK
+ *   tcp_inbound.c   connections into guests, and telling who asked for one what became of it
+ *   tcp_relay.c     bytes from one side to the other, half-closes, the end
+ *   tcp_loss.c      frames a guest has lost: how much may be in flight, what is sent again
+ *   tcp_output.c    our GSO: what lwIP sends becomes frames
  */
 #ifndef LWNAT_NAT_TCPFLOW_H
 #define LWNAT_NAT_TCPFLOW_H
@@ -95,31 +99,59 @@ bool tcpflow_input_pieces(struct nat *nat, struct guest *guest, const struct pac
 			  const struct frame *frame);
 /* The host has news of this flow (enum host_event bits). */
 void tcpflow_host_event(struct nat *nat, struct tcpflow *tf, unsigned events);
-/* Opens a connection to a guest; owns connect->handle, if any, from here on. */
-int tcpflow_open_inbound(struct nat *nat, struct guest *guest, const struct mac *mac,
-			 const struct nat_connect *connect, struct tcpflow **ret);
-/* Its host side, when there was none. 0, or -errno with the handle still the caller's. */
-int tcpflow_adopt(struct nat *nat, struct tcpflow *tf, int handle);
 /* Ends a flow at once: RST to the host peer, RST to the guest unless 'silent', and frees it. */
 void tcpflow_kill(struct nat *nat, struct tcpflow *tf, bool silent);
 void tcpflow_run(struct nat *nat);  /* the turn's work: merged segments, then every dirty flow */
-void tcpflow_tick(struct nat *nat); /* time has come: timers of lwIP, neighbours not found */
+void tcpflow_tick(struct nat *nat); /* time has come: timers of lwIP */
 uint64_t tcpflow_next_ms(const struct nat *nat);
 void tcpflow_port_writable(struct nat *nat, struct guest *guest);
 
 /* Between the files of tcpflow. */
-void tcpflow_mark(struct nat *nat, struct tcpflow *tf); /* it has work in this turn */
-void tcpflow_output_to(struct nat *nat,
-		       struct tcpflow *tf); /* lwIP's frames go to this flow's guest */
-void tcpflow_after_lwip(struct nat *nat,
-			struct tcpflow *tf); /* look at events and lists after any call into lwIP */
-void tcpflow_relay(struct nat *nat, struct tcpflow *tf);         /* may free tf */
-void tcpflow_dial_progress(struct nat *nat, struct tcpflow *tf); /* may free tf */
+
+/* It has work in this turn. */
+static inline void tcpflow_mark(struct nat *nat, struct tcpflow *tf)
+{
+	list_append(&nat->dirty, &tf->work_link);
+}
+
+/* lwIP's frames go to this flow's guest. */
+static inline void tcpflow_output_to(struct nat *nat, struct tcpflow *tf)
+{
+	nat->output.guest = tf->flow.guest;
+	nat->output.mac = tf->mac;
+	nat->output.flow = tf;
+}
+
+/* tcpflow.c */
+/* A flow in state DIALLING, in the table, with no host side yet. It is freed by tcpflow_end(), or
+ * with its guest. NULL: a limit is reached, or there is no memory; counted. */
+struct tcpflow *tcpflow_new(struct nat *nat, struct guest *guest, const struct flow_key *key,
+			    const struct mac *mac);
+/* The MSS we go by when a guest offers this one: between what leaves room for data and what the
+ * link carries. */
+uint16_t tcpflow_clamp_mss(const struct nat *nat, uint16_t mss, bool v6);
+/* Looks at events and lists after any call into lwIP. */
+void tcpflow_after_lwip(struct nat *nat, struct tcpflow *tf);
 void tcpflow_update_ticking(struct nat *nat, struct tcpflow *tf);
-void tcpflow_release_acked(struct nat *nat, struct tcpflow *tf, uint32_t acked);
 void tcpflow_close_host(struct nat *nat, struct tcpflow *tf, bool reset);
 /* Frees a flow whose pcb is gone or never was; closes its host side. */
 void tcpflow_end(struct nat *nat, struct tcpflow *tf, bool reset_host);
+
+/* tcp_input.c */
+void tcpinput_feed_merged(struct nat *nat); /* all pending segments go into lwIP */
+
+/* tcp_outbound.c */
+/* A SYN of no flow: begins to dial, or answers what policy says. */
+void tcpoutbound_begin(struct nat *nat, struct guest *guest, const struct packet *packet,
+		       const struct tcp_segment *segment);
+/* The host has news of a flow in state DIALLING. May free tf. */
+void tcpoutbound_progress(struct nat *nat, struct tcpflow *tf);
+/* Its SYN waits for no answer any more. Fine for any flow. */
+void tcpoutbound_stop(struct tcpflow *tf);
+
+/* tcp_relay.c */
+void tcpflow_relay(struct nat *nat, struct tcpflow *tf); /* may free tf */
+void tcpflow_release_acked(struct nat *nat, struct tcpflow *tf, uint32_t acked);
 void tcpflow_free_blocks(struct nat *nat, struct tcpflow *tf);
 
 /* tcp_merge.c */

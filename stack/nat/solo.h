@@ -1,6 +1,10 @@
 /* lwIP's TCP as a state machine for one connection at a time ("solo lists", stack/README.md).
  * Together with tcp_output.c this is the only code that knows lwIP's TCP: its list globals, pcb
  * fields, input statics and timers, all as of 2.2.1.
+ *   solo.c        the engine, and questions about a connection
+ *   solo_input.c  handshakes, segments from the guest, callbacks
+ *   solo_send.c   windows, and what goes to the guest
+ *   solo_timer.c  lwIP's timers
  *
  * Every call into lwIP happens between enter and leave of one connection; outside, lwIP's lists are
  * empty. Callbacks only record (struct solo_events); the caller looks at the record afterwards. */

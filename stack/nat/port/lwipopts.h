@@ -9,7 +9,7 @@
 #define LWIP_SOCKET 0
 #define SYS_LIGHTWEIGHT_PROT 0
 #define LWIP_TIMERS                                                                                \
-	0 /* stack/nat/tcp_solo.c calls the two TCP timers, per flow and only while needed */
+	0 /* stack/nat/solo_timer.c calls the two TCP timers, per flow and only while needed */
 
 /* Memory: the C library's. lwIP's own pools would make it kill connections when they run out. */
 #define MEM_LIBC_MALLOC 1

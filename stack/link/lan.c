@@ -10,7 +10,7 @@
 
 #define NONE UINT32_MAX       /* no entry */
 #define MACS_MAX (1U << 20)   /* what a configuration may ask for */
-#define CONFLICT_MS 10000     /* two ports that speak with one MAC this close together conflict */
+#define CONFLICT_MS 10000     /* two ports that speak with one MAC in turn, this close together */
 #define CONFLICT_LOG_MS 60000 /* one line per MAC in this time, ... */
 #define CONFLICT_LOG_BURST 20 /* ... and this many for all of them */
 #define GATEWAY_TAKES (PORT_CSUM | PORT_TSO4 | PORT_TSO6 | PORT_TSO_ECN | PORT_USO)
@@ -20,6 +20,7 @@ struct mac_entry {
 	struct mac mac;
 	struct port *port;     /* where it spoke last; NULL: the entry is free */
 	uint64_t last_ms;      /* when */
+	uint64_t moved_ms;     /* when it came to this port from another; 0: never */
 	uint32_t chain_next;   /* in its bucket, or in the list of free entries */
 	uint32_t older, newer; /* in order of last_ms */
 	struct log_limit conflict_log;
@@ -190,10 +191,11 @@ static void mac_add(struct lan *lan, const struct mac *mac, struct port *port, u
 }
 
 /* One MAC on two ports makes both guests' connections fail at random: nobody finds that without a
- * word from us. */
+ * word from us. A MAC that moves once may be a guest that was moved to another QEMU (live
+ * migration: both are attached at that moment); one that moves on or back soon belongs to two. */
 static void mac_moves(struct lan *lan, struct mac_entry *e, struct port *port, uint64_t now_ms)
 {
-	bool clash = now_ms - e->last_ms < CONFLICT_MS;
+	bool clash = e->moved_ms && now_ms - e->moved_ms < CONFLICT_MS;
 	char text[MAC_TEXT_MAX];
 
 	if (clash) {
@@ -206,6 +208,7 @@ static void mac_moves(struct lan *lan, struct mac_entry *e, struct port *port, u
 				 e->port->name, port->name, mac_format(&e->mac, text));
 	}
 	e->port = port;
+	e->moved_ms = now_ms;
 	tell_mac(lan, port, &e->mac, clash);
 }
 

@@ -21,10 +21,18 @@ present() {
 	static:*) command -v "$what" >/dev/null && [[ $(ldd "$(command -v "$what")" 2>&1) != *"=>"* ]] ;;
 	cc:*) echo '#include <stdio.h>
 int main(void){return puts("") < 0;}' | "${CC:-cc}" "$what" -x c -o /dev/null - 2>/dev/null ;;
-	file:*) compgen -G "$what" >/dev/null || ! command -v apt-get >/dev/null ;;
+	file:*) have_file "$what" || ! command -v apt-get >/dev/null ;;
 	lists:*) [ -e "$what" ] || ! command -v apt-get >/dev/null || have_lists ;;
 	*) echo "deps.sh: packages.txt: unknown probe $1" >&2 && exit 2 ;;
 	esac
+}
+
+have_file() { # GLOB[|GLOB...]
+	local IFS='|' glob
+	for glob in $1; do
+		! compgen -G "$glob" >/dev/null || return 0
+	done
+	return 1
 }
 
 have_lists() {

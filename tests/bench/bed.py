@@ -8,6 +8,7 @@ import contextlib, ctypes, glob, json, os, resource, shlex, shutil, signal, subp
 
 SERVER, HOST, GUEST, GATEWAY = '10.99.0.1', '10.99.0.2', '10.0.2.15', '10.0.2.2'
 SERVER6, HOST6 = 'fd99::1', 'fd99::2'
+LINK = '10.99.0.0/24'                     # between host and server
 MAC = '52:54:00:12:34:56'
 INSIDE = 'LWNAT_BENCH_DIR'          # set in the isolated half of the program: its scratch directory
 PR_SET_PDEATHSIG = 1
@@ -178,7 +179,7 @@ class Meter:
 # ---- the bed -----------------------------------------------------------------------------------
 
 class Bed:
-    def __init__(self, scratch, with_iperf=True):
+    def __init__(self, scratch, with_iperf=True, cc='cubic'):
         self.scratch = scratch
         # Another lwnat of this user's may have the control socket of the default name.
         os.environ['XDG_RUNTIME_DIR'] = f'{scratch}/run'
@@ -193,6 +194,7 @@ class Bed:
                         f'ip addr add {HOST}/24 dev h0; ip link set h0 mtu 65520 up; ip route add default via {SERVER}')
         self.server.shell(f'ip addr add {SERVER}/24 dev s0; ip link set s0 mtu 65520 up; '
                           f'ip route add default via {HOST}')
+        self.use_from_birth(cc)
         self.host.shell(f'ip addr add {HOST6}/64 dev h0 nodad; ip -6 route add default via {SERVER6}')
         self.server.shell(f'ip addr add {SERVER6}/64 dev s0 nodad')
         self.iperf = self.start_iperf() if with_iperf else None
@@ -205,6 +207,13 @@ class Bed:
                 return
             time.sleep(0.1)
         raise BenchError(f'iperf3 or {self.bin}/load does not serve: {self.log_tail(0)}')
+
+    def use_from_birth(self, cc):
+        """The congestion control of connections between host and server. They would begin with the machine's own, and
+        one that begins with BBR keeps BBR's pacing timer when iperf3 sets another: the timers of eight servers then
+        expire in whatever runs, and are counted as the NAT's time."""
+        for ns, dev, src in (self.host, 'h0', HOST), (self.server, 's0', SERVER):
+            ns.shell(f'ip route change {LINK} dev {dev} src {src} congctl {cc}')
 
     def log_tail(self, begin):
         """The last that the programs wrote after this offset."""

@@ -157,7 +157,7 @@ make_initramfs() {
 
 # What the image is made of, in one line each.
 inputs() {
-	(cd "$here" && sha256sum mkguest.sh nettool.c inside/init inside/lib.sh inside/udhcpc.script)
+	(cd "$here" && sha256sum mkguest.sh nettool*.[ch] inside/init inside/lib.sh inside/udhcpc.script)
 	sha256sum "$(command -v busybox)" "$(command -v dropbear)" "$(command -v scp)" "$out/kernel/vmlinuz"
 	find "$out/kernel" -name '*.ko' | LC_ALL=C sort | xargs sha256sum
 	echo "kernel ${GUEST_KERNEL:-}"
@@ -183,7 +183,7 @@ flock 9
 	echo "from ${GUEST_KERNEL:-package}: $modules $smb_modules" >"$out/kernel/from"
 }
 if [ "$(cat "$out/stamp" 2>/dev/null)" != "$(inputs)" ] || [ ! -e "$out/initramfs" ]; then
-	${CC:-cc} -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -static -o "$out/nettool" "$here/nettool.c" 9>&-
+	${CC:-cc} -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -static -o "$out/nettool" "$here"/nettool*.c 9>&-
 	make_initramfs
 	inputs >"$out/stamp"
 	say "made $out/initramfs ($(($(stat -c %s "$out/initramfs") / 1024)) KiB)"

@@ -2,19 +2,19 @@
  * being static, inside the guest. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <linux/ethtool.h>
-#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "nettool.h"
 
 enum {
 	DATAGRAM_MAX = 65507,
@@ -29,11 +29,14 @@ static int usage(void)
 	      "       nettool udp-echo PORT [ADDRESS]      answer every datagram with itself (of "
 	      "both families)\n"
 	      "       nettool udp-ask ADDRESS PORT LENGTH  send LENGTH bytes, want the same back\n"
+	      "       nettool bulk-echo PORT ADDRESS       the same, rows of datagrams as such\n"
+	      "       nettool bulk-ask ADDRESS PORT        send such a row, want the same back\n"
 	      "       nettool dns ADDRESS PORT NAME IPV4   a name server that knows one name\n"
 	      "       nettool dhcp6 INTERFACE NAME         a DHCPv6 lease for a host of this name\n"
 	      "       nettool pairs INTERFACE [NUMBER]     prints or sets how many queue pairs are "
 	      "used\n"
-	      "       nettool packets INTERFACE            prints the driver's packet counters\n",
+	      "       nettool packets INTERFACE            prints the driver's packet counters\n"
+	      "       nettool enable INTERFACE FEATURE     as 'ethtool -K INTERFACE FEATURE on'\n",
 	      stderr);
 	return 2;
 }
@@ -154,6 +157,150 @@ static int udp_ask(const union name *server, size_t len)
 	}
 	fputs("nettool: no answer\n", stderr);
 	return 1;
+}
+
+/* ---- rows of datagrams that pass the kernel in one piece: UDP_SEGMENT, UDP_GRO ---- */
+
+enum { BULK_COUNT = 40, BULK_LEN = 1200, BULK_LAST_LEN = 700 };
+
+/* Room for the one ancillary item, the length of all datagrams but the last. */
+union segment_item {
+	char bytes[CMSG_SPACE(sizeof(int))];
+	struct cmsghdr align;
+};
+
+static int bulk_socket(int family)
+{
+	int fd = socket(family, SOCK_DGRAM, 0), on = 1;
+
+	if (fd >= 0 && setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof(on)) < 0)
+		perror("nettool: UDP_GRO");
+	return fd;
+}
+
+/* The length of what came; *ret_segment is that of each datagram in it but the last. */
+static ssize_t bulk_receive(int fd, struct iovec bytes, union name *ret_peer, uint16_t *ret_segment)
+{
+	union segment_item item;
+	struct msghdr msg = {.msg_name = ret_peer,
+			     .msg_namelen = sizeof(*ret_peer),
+			     .msg_iov = &bytes,
+			     .msg_iovlen = 1,
+			     .msg_control = &item,
+			     .msg_controllen = sizeof(item)};
+	ssize_t got = recvmsg(fd, &msg, 0);
+	int segment = (int)got;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); got > 0 && c; c = CMSG_NXTHDR(&msg, c)) {
+		if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO)
+			memcpy(&segment, CMSG_DATA(c), sizeof(segment));
+	}
+	*ret_segment = (uint16_t)segment;
+	return got;
+}
+
+static bool bulk_send(int fd, struct iovec bytes, const union name *to, uint16_t segment)
+{
+	union segment_item item = {0};
+	struct msghdr msg = {
+	    .msg_name = (void *)to, .msg_namelen = sizeof(*to), .msg_iov = &bytes, .msg_iovlen = 1};
+
+	if (bytes.iov_len > segment) {
+		msg.msg_control = &item;
+		msg.msg_controllen = CMSG_SPACE(sizeof(segment));
+		item.align = (struct cmsghdr){.cmsg_level = IPPROTO_UDP,
+					      .cmsg_type = UDP_SEGMENT,
+					      .cmsg_len = CMSG_LEN(sizeof(segment))};
+		memcpy(CMSG_DATA(&item.align), &segment, sizeof(segment));
+	}
+	if (sendmsg(fd, &msg, 0) == (ssize_t)bytes.iov_len)
+		return true;
+	perror("nettool: sendmsg");
+	return false;
+}
+
+static int bulk_echo(const union name *name)
+{
+	static uint8_t bytes[65536];
+	int fd = bulk_socket(name->any.sa_family);
+
+	if (fd < 0 || bind(fd, &name->any, sizeof(*name)) < 0) {
+		perror("nettool: bind");
+		return 1;
+	}
+	for (;;) {
+		union name peer;
+		uint16_t segment;
+		ssize_t got =
+		    bulk_receive(fd, (struct iovec){bytes, sizeof(bytes)}, &peer, &segment);
+
+		if (got > 0)
+			bulk_send(fd, (struct iovec){bytes, (size_t)got}, &peer, segment);
+	}
+}
+
+/* Datagram 'n' of the row. */
+static size_t bulk_fill(uint8_t *bytes, unsigned n)
+{
+	size_t len = n == BULK_COUNT - 1 ? BULK_LAST_LEN : BULK_LEN;
+
+	for (size_t i = 0; i < len; i++)
+		bytes[i] = (uint8_t)(i == 0 ? n : i * 7 + i / 251 + n);
+	return len;
+}
+
+/* How many datagrams of the row are in a piece for the first time; -1: one that we did not send. */
+static int bulk_check(const uint8_t *bytes, size_t len, size_t segment, bool came[BULK_COUNT])
+{
+	uint8_t want[BULK_LEN];
+	int fresh = 0;
+
+	while (len > 0) {
+		size_t one = len < segment ? len : segment;
+
+		if (bytes[0] >= BULK_COUNT || bulk_fill(want, bytes[0]) != one ||
+		    memcmp(want, bytes, one) != 0)
+			return -1;
+		fresh += !came[bytes[0]];
+		came[bytes[0]] = true;
+		bytes += one;
+		len -= one;
+	}
+	return fresh;
+}
+
+static int bulk_ask(const union name *server)
+{
+	static uint8_t sent[BULK_COUNT * BULK_LEN], got[65536];
+	bool came[BULK_COUNT] = {0};
+	int fd = bulk_socket(server->any.sa_family), missing = BULK_COUNT, pieces = 0;
+	size_t len = 0;
+
+	for (unsigned n = 0; n < BULK_COUNT; n++)
+		len += bulk_fill(sent + len, n);
+	/* UDP may lose some: ask again a few times. */
+	for (int attempt = 0; attempt < 5 && missing; attempt++) {
+		struct pollfd wait = {.fd = fd, .events = POLLIN};
+
+		if (!bulk_send(fd, (struct iovec){sent, len}, server, BULK_LEN))
+			return 1;
+		while (missing && poll(&wait, 1, 3000) == 1) {
+			union name peer;
+			uint16_t segment;
+			ssize_t piece =
+			    bulk_receive(fd, (struct iovec){got, sizeof(got)}, &peer, &segment);
+			int fresh = piece > 0 ? bulk_check(got, (size_t)piece, segment, came) : -1;
+
+			if (fresh < 0) {
+				fprintf(stderr, "nettool: got %zd others by %u\n", piece, segment);
+				return 1;
+			}
+			missing -= fresh;
+			pieces++;
+		}
+	}
+	printf("%d of %d came back, in %d pieces\n", BULK_COUNT - missing, BULK_COUNT, pieces);
+	return missing ? 1 : 0;
 }
 
 struct known_name {
@@ -356,63 +503,6 @@ static int dhcp6(const char *interface_name, const char *name)
 	return exchange(fd, interface, &m, REPLY, &reply) && print_lease(&reply) ? 0 : 1;
 }
 
-static bool ethtool(const char *interface, void *command)
-{
-	struct ifreq request = {.ifr_data = command};
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
-	bool done;
-
-	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", interface);
-	done = fd >= 0 && ioctl(fd, SIOCETHTOOL, &request) == 0;
-	if (!done)
-		perror("nettool: ethtool");
-	close(fd);
-	return done;
-}
-
-static int pairs(const char *interface, const char *number)
-{
-	struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
-
-	if (!ethtool(interface, &channels))
-		return 1;
-	if (!number) {
-		printf("%u of %u\n", channels.combined_count, channels.max_combined);
-		return 0;
-	}
-	channels.cmd = ETHTOOL_SCHANNELS;
-	channels.combined_count = (uint32_t)atoi(number);
-	return ethtool(interface, &channels) ? 0 : 1;
-}
-
-static int packets(const char *interface)
-{
-	struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
-	struct ethtool_gstrings *names;
-	struct ethtool_stats *values;
-
-	if (!ethtool(interface, &info))
-		return 1;
-	names = calloc(1, sizeof(*names) + (size_t)info.n_stats * ETH_GSTRING_LEN);
-	values = calloc(1, sizeof(*values) + info.n_stats * sizeof(values->data[0]));
-	if (!names || !values)
-		return 1;
-	names->cmd = ETHTOOL_GSTRINGS;
-	names->string_set = ETH_SS_STATS;
-	names->len = values->n_stats = info.n_stats;
-	values->cmd = ETHTOOL_GSTATS;
-	if (!ethtool(interface, names) || !ethtool(interface, values))
-		return 1;
-	for (uint32_t i = 0; i < info.n_stats; i++) {
-		const char *name = (const char *)names->data + (size_t)i * ETH_GSTRING_LEN;
-		if (strstr(name, "_packets"))
-			printf("%.*s %llu\n", ETH_GSTRING_LEN, name, values->data[i]);
-	}
-	free(names);
-	free(values);
-	return 0;
-}
-
 int main(int argc, char **argv)
 {
 	const char *verb = argc > 1 ? argv[1] : "";
@@ -426,14 +516,20 @@ int main(int argc, char **argv)
 		return serve_udp(&name, answer_echo, NULL);
 	if (strcmp(verb, "udp-ask") == 0 && argc == 5 && parse_address(argv[2], argv[3], &name))
 		return udp_ask(&name, (size_t)atoi(argv[4]));
+	if (strcmp(verb, "bulk-echo") == 0 && argc == 4 && parse_address(argv[3], argv[2], &name))
+		return bulk_echo(&name);
+	if (strcmp(verb, "bulk-ask") == 0 && argc == 4 && parse_address(argv[2], argv[3], &name))
+		return bulk_ask(&name);
 	if (strcmp(verb, "dns") == 0 && argc == 6 && parse_address(argv[2], argv[3], &name) &&
 	    parse_known_name(argv[4], argv[5], &known))
 		return serve_udp(&name, answer_dns, &known);
 	if (strcmp(verb, "dhcp6") == 0 && argc == 4)
 		return dhcp6(argv[2], argv[3]);
 	if (strcmp(verb, "pairs") == 0 && (argc == 3 || argc == 4))
-		return pairs(argv[2], argc == 4 ? argv[3] : NULL);
+		return card_pairs(argv[2], argc == 4 ? argv[3] : NULL);
+	if (strcmp(verb, "enable") == 0 && argc == 4)
+		return card_enable(argv[2], argv[3]);
 	if (strcmp(verb, "packets") == 0 && argc == 3)
-		return packets(argv[2]);
+		return card_packets(argv[2]);
 	return usage();
 }

@@ -156,9 +156,7 @@ void host_tcp_close(void *ctx, int handle, bool reset);
 
 /* host_udp.c */
 int host_udp_open(void *ctx, uint64_t token, bool v6);
-int host_udp_send(void *ctx, int handle, const struct endpoint *to, uint8_t ttl,
-		  const struct iovec *iov, unsigned iov_n);
-int host_udp_send_bulk(void *ctx, int handle, const struct host_bulk *bulk);
+int host_udp_send(void *ctx, int handle, const struct host_udp_out *out);
 void host_flush(void *ctx);
 
 /* host_ping.c */

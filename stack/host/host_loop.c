@@ -129,7 +129,6 @@ const struct host_ops *host_ops(void)
 	    .tcp_close = host_tcp_close,
 	    .udp_open = host_udp_open,
 	    .udp_send = host_udp_send,
-	    .udp_send_bulk = host_udp_send_bulk,
 	    .flush = host_flush,
 	    .ping_open = host_ping_open,
 	    .ping_send = host_ping_send,

@@ -33,32 +33,20 @@ int host_udp_open(void *ctx, uint64_t token, bool v6)
 	return fd;
 }
 
-static int send_or_keep(struct host *host, int handle, struct host_datagram_out *out)
+int host_udp_send(void *ctx, int handle, const struct host_udp_out *what)
 {
+	struct host *host = ctx;
+	struct host_datagram_out out = {.to = what->to,
+					.ttl = what->ttl,
+					.segment = what->segment,
+					.owner = what->owner,
+					.iov = what->iov,
+					.iov_n = what->iov_n};
+
 	/* No flow's handle, so a listener's. */
 	if (host->any_address_listeners && !host_is_watched(host, handle))
-		out->from_given = host_listener_source(host, handle, &out->to, &out->from);
-	return udp_burst_send(&host->burst, handle, out);
-}
-
-int host_udp_send(void *ctx, int handle, const struct endpoint *to, uint8_t ttl,
-		  const struct iovec *iov, unsigned iov_n)
-{
-	struct host_datagram_out out = {.to = *to, .ttl = ttl, .iov = iov, .iov_n = iov_n};
-
-	return send_or_keep(ctx, handle, &out);
-}
-
-int host_udp_send_bulk(void *ctx, int handle, const struct host_bulk *bulk)
-{
-	struct host_datagram_out out = {.to = bulk->to,
-					.ttl = bulk->ttl,
-					.segment = bulk->segment,
-					.owner = bulk->owner,
-					.iov = bulk->iov,
-					.iov_n = bulk->iov_n};
-
-	return send_or_keep(ctx, handle, &out);
+		out.from_given = host_listener_source(host, handle, &out.to, &out.from);
+	return udp_burst_send(&host->burst, handle, &out);
 }
 
 void host_flush(void *ctx)

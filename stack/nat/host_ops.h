@@ -51,8 +51,8 @@ struct host_datagram {
 	    offender; /* who sent the ICMP error; unspecified when the host itself found it */
 };
 
-/* Datagrams to one peer, for udp_send_bulk(). */
-struct host_bulk {
+/* Datagrams to one peer, for udp_send(). */
+struct host_udp_out {
 	struct endpoint to;
 	uint8_t ttl;      /* 0: the host's default */
 	uint16_t segment; /* as in struct host_datagram */
@@ -85,13 +85,9 @@ struct host_ops {
 	/* An unconnected UDP socket of one family, port chosen by the kernel. A handle or -errno.
 	 */
 	int (*udp_open)(void *ctx, uint64_t token, bool v6);
-	/* ttl 0 means the host's default. 0 or -errno; -EAGAIN means dropped. The whole datagram or
-	 * nothing. */
-	int (*udp_send)(void *ctx, int handle, const struct endpoint *to, uint8_t ttl,
-			const struct iovec *iov, unsigned iov_n);
-	/* The same for many. An error is the first one's, and then none has left; others are
-	 * lost, as on any link. */
-	int (*udp_send_bulk)(void *ctx, int handle, const struct host_bulk *bulk);
+	/* 0 or -errno; -EAGAIN means dropped. Each datagram as a whole or not at all. Of many, an
+	 * error is the first one's, and then none has left; others are lost, as on any link. */
+	int (*udp_send)(void *ctx, int handle, const struct host_udp_out *out);
 	/* The end of a turn: datagrams for which sending has said 0 may have waited for it. What
 	 * cannot be sent then is lost, as on any link. NULL: none ever wait. */
 	void (*flush)(void *ctx);
@@ -99,6 +95,7 @@ struct host_ops {
 	 * it. Messages are whole ICMP echo requests and replies; the identifier is the kernel's, so
 	 * the caller puts its own back. */
 	int (*ping_open)(void *ctx, uint64_t token, bool v6);
+	/* As udp_send(), of one message. */
 	int (*ping_send)(void *ctx, int handle, const struct addr *to, uint8_t ttl,
 			 const struct iovec *iov, unsigned iov_n);
 	/* For UDP and ping handles. Up to 'max' datagrams; how many, or -EAGAIN when there is none.

@@ -120,9 +120,11 @@ static void deliver(void *ctx, const struct iovec *pieces, unsigned pieces_n)
 {
 	struct sending *sending = ctx;
 	struct nat *nat = sending->nat;
+	struct host_udp_out out = {
+	    .to = sending->to, .ttl = sending->ttl, .iov = pieces, .iov_n = pieces_n};
 
-	sending->err = nat->config.host->udp_send(nat->config.host_ctx, sending->dg->flow.handle,
-						  &sending->to, sending->ttl, pieces, pieces_n);
+	sending->err =
+	    nat->config.host->udp_send(nat->config.host_ctx, sending->dg->flow.handle, &out);
 }
 
 /* A mapping's further datagrams go straight to the host; their frame may be referred to until the
@@ -133,12 +135,12 @@ static void deliver_bulk(struct sending *sending, const struct packet *packet,
 	struct nat *nat = sending->nat;
 	struct iovec iov[FRAME_PIECES_MAX + 1];
 	size_t rest = 0;
-	struct host_bulk bulk = {.to = sending->to,
-				 .ttl = sending->ttl,
-				 .segment = packet->segment,
-				 .owner = packet->owner,
-				 .iov = iov,
-				 .iov_n = datagram->rest_n + 1};
+	struct host_udp_out out = {.to = sending->to,
+				   .ttl = sending->ttl,
+				   .segment = packet->segment,
+				   .owner = packet->owner,
+				   .iov = iov,
+				   .iov_n = datagram->rest_n + 1};
 
 	for (unsigned i = 0; i < datagram->rest_n; i++) {
 		iov[i + 1] = datagram->rest[i];
@@ -146,7 +148,7 @@ static void deliver_bulk(struct sending *sending, const struct packet *packet,
 	}
 	iov[0] = (struct iovec){(void *)(uintptr_t)datagram->data, datagram->data_len - rest};
 	sending->err =
-	    nat->config.host->udp_send_bulk(nat->config.host_ctx, sending->dg->flow.handle, &bulk);
+	    nat->config.host->udp_send(nat->config.host_ctx, sending->dg->flow.handle, &out);
 }
 
 /* The mapping for a guest's datagram: the one made by a forward's peer if this answers that peer,

@@ -131,15 +131,9 @@ static int out_ping_open(void *ctx, uint64_t token, bool v6)
 	OUTSIDE(int, ping_open(ctx, token, v6));
 }
 
-static int out_udp_send(void *ctx, int handle, const struct endpoint *to, uint8_t ttl,
-			const struct iovec *iov, unsigned iov_n)
+static int out_udp_send(void *ctx, int handle, const struct host_udp_out *out)
 {
-	OUTSIDE(int, udp_send(ctx, handle, to, ttl, iov, iov_n));
-}
-
-static int out_udp_send_bulk(void *ctx, int handle, const struct host_bulk *bulk)
-{
-	OUTSIDE(int, udp_send_bulk(ctx, handle, bulk));
+	OUTSIDE(int, udp_send(ctx, handle, out));
 }
 
 static int out_ping_send(void *ctx, int handle, const struct addr *to, uint8_t ttl,
@@ -161,7 +155,6 @@ static struct host_ops outside_ops(void)
 	ops.udp_open = out_udp_open;
 	ops.ping_open = out_ping_open;
 	ops.udp_send = out_udp_send;
-	ops.udp_send_bulk = out_udp_send_bulk;
 	ops.ping_send = out_ping_send;
 	ops.recv = out_recv;
 	return ops;

@@ -89,41 +89,40 @@ static struct fake_sent *record(struct fake_host *host, int handle, const struct
 	return sent;
 }
 
-int fake_udp_send(void *ctx, int handle, const struct endpoint *to, uint8_t ttl,
-		  const struct iovec *iov, unsigned iov_n)
+static int send_one(struct fake_host *host, int handle, const struct host_udp_out *out,
+		    const struct iovec *bytes)
 {
-	struct fake_host *host = ctx;
 	struct fake_handle *h = fake_host_expect(host, handle, FAKE_UDP);
 	struct fake_sent *sent;
 
 	if (!h || h->send_error)
 		return h ? h->send_error : -EBADF;
-	sent = record(host, handle, iov, iov_n);
-	sent->to = *to;
-	sent->ttl = ttl;
+	sent = record(host, handle, bytes, 1);
+	sent->to = out->to;
+	sent->ttl = out->ttl;
 	if (host->udp_echo)
-		fake_host_udp_deliver(host, handle, to, sent->bytes, sent->len);
+		fake_host_udp_deliver(host, handle, &out->to, sent->bytes, sent->len);
 	return 0;
 }
 
-int fake_udp_send_bulk(void *ctx, int handle, const struct host_bulk *bulk)
+int fake_udp_send(void *ctx, int handle, const struct host_udp_out *out)
 {
 	size_t len = 0, each, at = 0;
 	uint8_t *bytes;
 	int result = 0;
 
-	for (unsigned i = 0; i < bulk->iov_n; i++)
-		len += bulk->iov[i].iov_len;
+	for (unsigned i = 0; i < out->iov_n; i++)
+		len += out->iov[i].iov_len;
 	bytes = malloc(len + 1);
-	for (unsigned i = 0, n = 0; i < bulk->iov_n; n += (unsigned)bulk->iov[i++].iov_len) {
-		if (bulk->iov[i].iov_len)
-			memcpy(bytes + n, bulk->iov[i].iov_base, bulk->iov[i].iov_len);
+	for (unsigned i = 0, n = 0; i < out->iov_n; n += (unsigned)out->iov[i++].iov_len) {
+		if (out->iov[i].iov_len)
+			memcpy(bytes + n, out->iov[i].iov_base, out->iov[i].iov_len);
 	}
-	each = bulk->segment ? bulk->segment : len;
+	each = out->segment ? out->segment : len;
 	do {
 		struct iovec one = {bytes + at, len - at < each ? len - at : each};
 
-		result = fake_udp_send(ctx, handle, &bulk->to, bulk->ttl, &one, 1);
+		result = send_one(ctx, handle, out, &one);
 		at += each;
 	} while (result == 0 && at < len);
 	free(bytes);

@@ -389,7 +389,6 @@ const struct host_ops fake_host_ops = {
     .tcp_close = op_tcp_close,
     .udp_open = fake_udp_open,
     .udp_send = fake_udp_send,
-    .udp_send_bulk = fake_udp_send_bulk,
     .ping_open = fake_ping_open,
     .ping_send = fake_ping_send,
     .recv = fake_recv,

@@ -20,9 +20,7 @@ void fake_host_post(struct fake_host *host, int handle, unsigned events);
 void fake_datagrams_clear(struct fake_handle *h);
 
 int fake_udp_open(void *ctx, uint64_t token, bool v6);
-int fake_udp_send_bulk(void *ctx, int handle, const struct host_bulk *bulk);
-int fake_udp_send(void *ctx, int handle, const struct endpoint *to, uint8_t ttl,
-		  const struct iovec *iov, unsigned iov_n);
+int fake_udp_send(void *ctx, int handle, const struct host_udp_out *out);
 int fake_ping_open(void *ctx, uint64_t token, bool v6);
 int fake_ping_send(void *ctx, int handle, const struct addr *to, uint8_t ttl,
 		   const struct iovec *iov, unsigned iov_n);

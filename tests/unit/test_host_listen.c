@@ -255,6 +255,14 @@ START_TEST(test_listener_may_be_closed_in_its_own_callback)
 }
 END_TEST
 
+static int answer(struct heard *h, const struct endpoint *to, uint8_t ttl,
+		  const struct iovec *bytes)
+{
+	struct host_udp_out out = {.to = *to, .ttl = ttl, .iov = bytes, .iov_n = 1};
+
+	return h->f.ops->udp_send(h->f.host, host_listener_handle(h->listener), &out);
+}
+
 START_TEST(test_datagrams_come_with_their_peer_and_answers_leave_through_the_handle)
 {
 	struct heard h;
@@ -276,15 +284,13 @@ START_TEST(test_datagrams_come_with_their_peer_and_answers_leave_through_the_han
 	ck_assert(endpoint_eq(&h.peers[0], &at));
 	ck_assert_uint_eq(h.f.turn_ends, 1);
 	/* A connected client hears only the address it spoke to. */
-	ck_assert_int_eq(
-	    h.f.ops->udp_send(h.f.host, host_listener_handle(h.listener), &at, 0, &iov, 1), 0);
+	ck_assert_int_eq(answer(&h, &at, 0, &iov), 0);
 	ck_assert_int_eq(recv(client, text, sizeof(text), 0), 4);
 	ck_assert_str_eq(text, "pong");
 
 	/* An answer to a client that has left is refused; the listener goes on. */
 	close(client);
-	ck_assert_int_eq(
-	    h.f.ops->udp_send(h.f.host, host_listener_handle(h.listener), &at, 0, &iov, 1), 0);
+	ck_assert_int_eq(answer(&h, &at, 0, &iov), 0);
 	host_fixture_settle(&h.f);
 	client = client_of(h.listener, SOCK_DGRAM, &at);
 	ck_assert_int_eq(send(client, "again", 5, 0), 5);
@@ -323,10 +329,7 @@ START_TEST(test_answers_come_from_the_address_the_client_spoke_to)
 		while (h.n == i)
 			uv_run(&h.f.loop, UV_RUN_ONCE);
 		for (uint8_t ttl = 0; ttl < 2; ttl++) {
-			ck_assert_int_eq(h.f.ops->udp_send(h.f.host,
-							   host_listener_handle(h.listener),
-							   &client_at, ttl, &iov, 1),
-					 0);
+			ck_assert_int_eq(answer(&h, &client_at, ttl, &iov), 0);
 			ck_assert_int_eq(recv(client, text, sizeof(text), MSG_DONTWAIT), 1);
 		}
 		close(client);
@@ -360,9 +363,7 @@ START_TEST(test_ipv6_listener_on_any_address_answers)
 	ck_assert_int_eq(send(client, "q", 1, 0), 1);
 	while (h.n == 0)
 		uv_run(&h.f.loop, UV_RUN_ONCE);
-	ck_assert_int_eq(
-	    h.f.ops->udp_send(h.f.host, host_listener_handle(h.listener), &client_at, 9, &iov, 1),
-	    0);
+	ck_assert_int_eq(answer(&h, &client_at, 9, &iov), 0);
 	ck_assert_int_eq(recv(client, text, sizeof(text), MSG_DONTWAIT), 1);
 	close(client);
 	heard_close(&h);

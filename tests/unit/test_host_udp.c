@@ -12,11 +12,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static int send_ttl(struct host_fixture *f, int handle, const struct endpoint *to, uint8_t ttl,
+		    const struct iovec *bytes)
+{
+	struct host_udp_out out = {.to = *to, .ttl = ttl, .iov = bytes, .iov_n = 1};
+
+	return f->ops->udp_send(f->host, handle, &out);
+}
+
 static int send_bytes(struct host_fixture *f, int handle, const struct endpoint *to,
 		      const void *bytes, size_t len)
 {
 	struct iovec iov = {(void *)bytes, len};
-	int result = f->ops->udp_send(f->host, handle, to, 0, &iov, 1);
+	int result = send_ttl(f, handle, to, 0, &iov);
 
 	f->ops->flush(f->host);
 	return result;
@@ -29,7 +37,8 @@ static int send_in_turn(struct host_fixture *f, int handle, const struct endpoin
 	struct iovec iov[2] = {{(void *)(uintptr_t)bytes, len / 3},
 			       {(void *)(uintptr_t)(bytes + len / 3), len - len / 3}};
 
-	return f->ops->udp_send(f->host, handle, to, 0, iov, 2);
+	return f->ops->udp_send(f->host, handle,
+				&(struct host_udp_out){.to = *to, .iov = iov, .iov_n = 2});
 }
 
 static struct endpoint receive_from(int fd, void *ret, size_t len, size_t *ret_n)
@@ -73,7 +82,10 @@ START_TEST(test_datagrams_go_out_and_answers_come_back)
 	struct iovec pieces[3] = {{"ab", 2}, {"", 0}, {"cde", 3}};
 
 	ck_assert_int_ge(handle, 0);
-	ck_assert_int_eq(f.ops->udp_send(f.host, handle, &at, 0, pieces, 3), 0);
+	ck_assert_int_eq(
+	    f.ops->udp_send(f.host, handle,
+			    &(struct host_udp_out){.to = at, .iov = pieces, .iov_n = 3}),
+	    0);
 	from = receive_from(peer, text, sizeof(text), &len);
 	ck_assert_uint_eq(len, 5);
 	ck_assert_str_eq(text, "abcde");
@@ -290,15 +302,15 @@ START_TEST(test_ttl_is_the_guests_when_given_and_the_hosts_otherwise)
 
 	int handle = f.ops->udp_open(f.host, 1, _i);
 
-	ck_assert_int_eq(f.ops->udp_send(f.host, handle, &at, 7, &iov, 1), 0);
+	ck_assert_int_eq(send_ttl(&f, handle, &at, 7, &iov), 0);
 	ck_assert_int_eq(received_ttl(peer), 7);
-	ck_assert_int_eq(f.ops->udp_send(f.host, handle, &at, 255, &iov, 1), 0);
+	ck_assert_int_eq(send_ttl(&f, handle, &at, 255, &iov), 0);
 	ck_assert_int_eq(received_ttl(peer), 255);
 	send_to(peer, &at, "self", 4);
 
 	int default_ttl = received_ttl(peer);
 
-	ck_assert_int_eq(f.ops->udp_send(f.host, handle, &at, 0, &iov, 1), 0);
+	ck_assert_int_eq(send_ttl(&f, handle, &at, 0, &iov), 0);
 	ck_assert_int_eq(received_ttl(peer), default_ttl);
 	f.ops->datagram_close(f.host, handle);
 	host_fixture_close(&f);
@@ -591,7 +603,7 @@ START_TEST(test_errors_from_the_ipv6_path_name_type_peer_and_router)
 	struct iovec probe = {"probe", 5};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		ck_assert_int_eq(f.ops->udp_send(f.host, handle, &far, 3, &probe, 1), 0);
+		ck_assert_int_eq(send_ttl(&f, handle, &far, 3, &probe), 0);
 		f.ops->flush(f.host);
 
 		size_t len = netns_next_packet6(tun, packet, sizeof(packet));

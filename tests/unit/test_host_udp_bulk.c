@@ -41,7 +41,10 @@ static int open_handle(struct host_fixture *f, bool v6, int peer, const struct e
 	char text[8];
 
 	ck_assert_int_ge(handle, 0);
-	ck_assert_int_eq(f->ops->udp_send(f->host, handle, peer_at, 0, &hello, 1), 0);
+	ck_assert_int_eq(
+	    f->ops->udp_send(f->host, handle,
+			     &(struct host_udp_out){.to = *peer_at, .iov = &hello, .iov_n = 1}),
+	    0);
 	f->ops->flush(f->host);
 	ck_assert_int_eq(recvfrom(peer, text, sizeof(text), 0, (struct sockaddr *)&name, &name_len),
 			 5);
@@ -103,7 +106,7 @@ START_TEST(test_a_burst_sent_as_one_is_received_as_one)
 }
 END_TEST
 
-static int send_bulk(struct host_fixture *f, int handle, struct host_bulk *bulk, size_t len)
+static int send_bulk(struct host_fixture *f, int handle, struct host_udp_out *bulk, size_t len)
 {
 	static uint8_t bytes[LEN_MAX];
 	static struct iovec iov[20];
@@ -117,7 +120,7 @@ static int send_bulk(struct host_fixture *f, int handle, struct host_bulk *bulk,
 		iov[bulk->iov_n++] = (struct iovec){bytes + at, here};
 		at += here;
 	}
-	return f->ops->udp_send_bulk(f->host, handle, bulk);
+	return f->ops->udp_send(f->host, handle, bulk);
 }
 
 static void check_arrived(int peer, size_t len, size_t segment)
@@ -152,7 +155,7 @@ START_TEST(test_bulk_arrives_as_the_datagrams_it_is)
 	int handle = open_handle(&f, _i, peer, &at, &to);
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct host_bulk bulk = {.to = at, .segment = cases[i].segment};
+		struct host_udp_out bulk = {.to = at, .segment = cases[i].segment};
 
 		ck_assert_int_eq(send_bulk(&f, handle, &bulk, cases[i].len), 0);
 		f.ops->flush(f.host);
@@ -182,10 +185,10 @@ START_TEST(test_what_has_an_owner_is_referred_to_until_the_turn_ends)
 
 	for (unsigned i = 0; i < 200; i++) {
 		struct iovec iov[2] = {{"ab", 2}, {"cde", 3}};
-		struct host_bulk bulk = {.to = at, .owner = &owner, .iov = iov, .iov_n = 2};
+		struct host_udp_out bulk = {.to = at, .owner = &owner, .iov = iov, .iov_n = 2};
 		/* Owned and copied ones in turns. */
 		bulk.owner = i % 3 ? &owner : NULL;
-		ck_assert_int_eq(f.ops->udp_send_bulk(f.host, handle, &bulk), 0);
+		ck_assert_int_eq(f.ops->udp_send(f.host, handle, &bulk), 0);
 	}
 	ck_assert_uint_gt(owner.refs, 1);
 	f.ops->flush(f.host);
@@ -214,7 +217,7 @@ START_TEST(test_errors_in_the_middle_of_a_burst_lose_no_other_datagram)
 	int handle = open_handle(&f, false, peer, &at, &to);
 
 	for (unsigned i = 0; i < 20; i++) {
-		struct host_bulk bulk = {.to = i % 2 ? closed : at, .segment = 1000};
+		struct host_udp_out bulk = {.to = i % 2 ? closed : at, .segment = 1000};
 		ck_assert_int_eq(send_bulk(&f, handle, &bulk, 5000), 0);
 	}
 	f.ops->flush(f.host);
@@ -241,7 +244,7 @@ END_TEST
 START_TEST(test_segments_too_long_for_the_path_leave_as_fragments)
 {
 	struct endpoint far = {addr_v4(NETNS_FAR), 4242};
-	struct host_bulk bulk = {.to = far, .segment = 2000};
+	struct host_udp_out bulk = {.to = far, .segment = 2000};
 	struct host_fixture f;
 	uint8_t packet[2000];
 	size_t bytes = 0;

@@ -19,8 +19,15 @@ checksum_sum checksum_add_iov(checksum_sum sum, const struct iovec *iov, unsigne
  * src's. */
 checksum_sum checksum_add_pseudo(checksum_sum sum, const struct addr *src, const struct addr *dst,
 				 uint8_t proto, uint32_t len);
-/* The 16-bit checksum in host order, ready for wire_put_u16(); 0 is possible (UDP sends it as
- * 0xffff). */
+/* The 16-bit checksum in host order, ready for wire_put_u16(); 0 is possible. */
 uint16_t checksum_finish(checksum_sum sum);
+/* The same for UDP, where 0 would say that there is none (RFC 768, RFC 8200 section 8.1): never 0.
+ */
+static inline uint16_t checksum_finish_udp(checksum_sum sum)
+{
+	uint16_t folded = checksum_finish(sum);
+
+	return folded ? folded : 0xffff;
+}
 
 #endif

@@ -97,9 +97,9 @@ static bool fill_checksum(const struct frame *frame, offload_emit *emit, void *c
 	unsigned n = pieces_take(&w.payload, payload_len, iov + 1);
 	struct iovec all[FRAME_PIECES_MAX + 1] = {{w.headers + start, w.headers_len - start}};
 	memcpy(all + 1, iov + 1, n * sizeof(iov[0]));
-	uint16_t sum = checksum_finish(checksum_add_iov(0, all, n + 1));
-	/* UDP has no checksum 0 (RFC 768); no harm in TCP's, where it means the same. */
-	wire_set_u16(w.headers + at, sum ? sum : 0xffff);
+	/* Maybe TCP: no harm, there 0xffff and 0 mean the same. */
+	uint16_t sum = checksum_finish_udp(checksum_add_iov(0, all, n + 1));
+	wire_set_u16(w.headers + at, sum);
 	emit_work(&w, iov, n, payload_len, emit, ctx);
 	return true;
 }
@@ -156,8 +156,8 @@ static void finish_headers(struct work *w, size_t len, const struct iovec *iov, 
 		wire_set_u16(l4 + 4, (uint16_t)l4_len);
 	wire_set_u16(l4 + w->csum_at, 0);
 	checksum_sum sum = checksum_add(pseudo(w, (uint32_t)l4_len), l4, w->headers_len - w->l4_at);
-	uint16_t folded = checksum_finish(checksum_add_iov(sum, iov, n));
-	wire_set_u16(l4 + w->csum_at, folded || !w->udp ? folded : 0xffff);
+	sum = checksum_add_iov(sum, iov, n);
+	wire_set_u16(l4 + w->csum_at, w->udp ? checksum_finish_udp(sum) : checksum_finish(sum));
 }
 
 static void next_headers(struct work *w, size_t len)

@@ -71,14 +71,12 @@ static void send_finished(struct headers *h, struct nat *nat, const struct iovec
 	uint8_t *udp = h->bytes + h->len - UDP_HEADER_LEN;
 	size_t udp_len = UDP_HEADER_LEN + payload->iov_len;
 	checksum_sum sum;
-	uint16_t folded;
 
 	put_lengths(h, nat, udp_len);
 	wire_set_u16(udp + UDP_CSUM_AT, 0);
 	sum = checksum_add(h->pseudo + udp_len, udp, UDP_HEADER_LEN);
-	folded = checksum_finish(checksum_add(sum, payload->iov_base, payload->iov_len));
-	/* RFC 768, RFC 8200 section 8.1: 0 would mean that there is none. */
-	wire_set_u16(udp + UDP_CSUM_AT, folded ? folded : 0xffff);
+	sum = checksum_add(sum, payload->iov_base, payload->iov_len);
+	wire_set_u16(udp + UDP_CSUM_AT, checksum_finish_udp(sum));
 	port->ops->send(port, h->bytes, h->len, payload, payload->iov_len ? 1 : 0);
 }
 

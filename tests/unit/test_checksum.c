@@ -106,6 +106,16 @@ START_TEST(test_a_long_run_of_ones_does_not_overflow)
 }
 END_TEST
 
+START_TEST(test_udp_has_no_checksum_zero)
+{
+	const uint8_t ones[2] = {0xff, 0xff}, others[2] = {0x12, 0x34};
+
+	ck_assert_uint_eq(checksum_finish(checksum_add(0, ones, 2)), 0);
+	ck_assert_uint_eq(checksum_finish_udp(checksum_add(0, ones, 2)), 0xffff);
+	ck_assert_uint_eq(checksum_finish_udp(checksum_add(0, others, 2)), 0xedcb);
+}
+END_TEST
+
 START_TEST(test_pseudo_headers_of_both_families_are_the_same_as_their_bytes)
 {
 	struct addr a, b;
@@ -143,6 +153,7 @@ int main(void)
 	tcase_add_test(tc, test_every_length_and_alignment_agrees_with_the_reference);
 	tcase_add_test(tc, test_pieces_sum_to_the_whole);
 	tcase_add_test(tc, test_a_long_run_of_ones_does_not_overflow);
+	tcase_add_test(tc, test_udp_has_no_checksum_zero);
 	tcase_add_test(tc, test_pseudo_headers_of_both_families_are_the_same_as_their_bytes);
 	suite_add_tcase(suite, tc);
 	SRunner *runner = srunner_create(suite);

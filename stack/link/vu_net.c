@@ -1,5 +1,6 @@
 #include "stack/link/vu_net.h"
 
+#include "stack/base/pieces.h"
 #include "stack/link/virtio_net.h"
 
 #include <assert.h>
@@ -41,53 +42,6 @@ struct vu_net {
 	size_t kept_bytes;
 };
 
-/* ---- pieces ---- */
-
-/* Where we are in a row of pieces. */
-struct cursor {
-	const struct iovec *iov;
-	unsigned n;
-	size_t at; /* in the first of them */
-};
-
-static void cursor_skip(struct cursor *c, size_t len)
-{
-	while (c->n && len >= c->iov->iov_len - c->at) {
-		len -= c->iov->iov_len - c->at;
-		c->iov++;
-		c->n--;
-		c->at = 0;
-	}
-	c->at += len;
-}
-
-/* Copies what both have, at most 'len' bytes, and moves both on. */
-static size_t cursor_copy(struct cursor *to, struct cursor *from, size_t len)
-{
-	size_t done = 0;
-
-	while (done < len && to->n && from->n) {
-		size_t here = len - done, room = to->iov->iov_len - to->at,
-		       have = from->iov->iov_len - from->at;
-		here = here < room ? here : room;
-		here = here < have ? here : have;
-		memcpy((uint8_t *)to->iov->iov_base + to->at,
-		       (const uint8_t *)from->iov->iov_base + from->at, here);
-		done += here;
-		cursor_skip(to, here);
-		cursor_skip(from, here);
-	}
-	return done;
-}
-
-static size_t cursor_read(struct cursor *from, void *ret, size_t len)
-{
-	struct iovec iov = {ret, len};
-	struct cursor to = {&iov, 1, 0};
-
-	return cursor_copy(&to, from, len);
-}
-
 /* ---- queue pairs ---- */
 
 /* Frames of one connection stay in order: they go to one queue, that on which the guest sends its
@@ -121,31 +75,22 @@ static void note_pair(struct vu_net *net, unsigned ring, const struct frame *fra
 
 /* ---- from the guest ---- */
 
-/* The rest of a frame as pieces; 0 when it has too many of them. */
-static unsigned pieces_left(const struct cursor *from, struct iovec *ret, unsigned max)
+static size_t least(size_t a, size_t b)
 {
-	unsigned n = 0;
-
-	if (from->n > max)
-		return 0;
-	for (unsigned i = 0; i < from->n; i++) {
-		size_t skip = i == 0 ? from->at : 0;
-		if (from->iov[i].iov_len > skip)
-			ret[n++] = (struct iovec){(uint8_t *)from->iov[i].iov_base + skip,
-						  from->iov[i].iov_len - skip};
-	}
-	return n;
+	return a < b ? a : b;
 }
 
-/* The same, copied into one. There is one place for that: false when it is in use. */
-static bool bounce_take(struct vu_net *net, struct cursor *from, size_t len, struct iovec *ret)
+/* The rest of a frame, copied into one piece. There is one place for that: false when it is in use.
+ */
+static bool bounce_take(struct vu_net *net, struct pieces *rest, struct iovec *ret)
 {
 	if (!net->bounce)
 		net->bounce = malloc(FRAME_LEN_MAX);
 	if (!net->bounce || net->bounce_used)
 		return false;
 	net->bounce_used = true;
-	*ret = (struct iovec){net->bounce, cursor_read(from, net->bounce, len)};
+	*ret = (struct iovec){net->bounce, rest->left};
+	pieces_copy(rest, rest->left, net->bounce);
 	return true;
 }
 
@@ -156,7 +101,7 @@ enum taken { TAKEN, TAKEN_LATER, TAKEN_BAD };
 static enum taken frame_of(struct vu_net *net, struct iovec *iov, struct frame *ret)
 {
 	uint8_t vnet[VIRTIO_NET_HDR_LEN_MAX], *headers = net->batch_headers[net->batch_n];
-	struct cursor from = {net->chain.iov, net->chain.out_n, 0};
+	struct pieces rest = pieces_of(net->chain.iov, net->chain.out_len);
 	uint64_t features = net->dev->features;
 	size_t vnet_len = virtio_net_hdr_len(features);
 
@@ -164,20 +109,23 @@ static enum taken frame_of(struct vu_net *net, struct iovec *iov, struct frame *
 	    net->chain.out_len - vnet_len > FRAME_LEN_MAX)
 		return TAKEN_BAD;
 	ret->len = net->chain.out_len - (uint32_t)vnet_len;
-	cursor_read(&from, vnet, vnet_len);
+	pieces_copy(&rest, vnet_len, vnet);
 	if (!virtio_net_hdr_get(vnet, features, ret->len, &ret->offload))
 		return TAKEN_BAD;
-	iov[0] = (struct iovec){headers, cursor_read(&from, headers, VU_HEADERS_LEN)};
+	iov[0] = (struct iovec){headers, least(ret->len, VU_HEADERS_LEN)};
+	pieces_copy(&rest, iov[0].iov_len, headers);
 	ret->iov = iov;
 	ret->iov_n = 1;
 	ret->owner = &net->owner;
-	size_t rest = ret->len - iov[0].iov_len;
-	if (rest == 0)
+	if (rest.left == 0)
 		return TAKEN;
-	unsigned n = pieces_left(&from, iov + 1, FRAME_PIECES_MAX - 1);
-	if (n == 0 && !bounce_take(net, &from, rest, iov + 1))
+	if (net->chain.iov + net->chain.out_n - rest.iov < FRAME_PIECES_MAX) {
+		ret->iov_n += pieces_take(&rest, rest.left, iov + 1);
+		return TAKEN;
+	}
+	if (!bounce_take(net, &rest, iov + 1))
 		return net->bounce_used ? TAKEN_LATER : TAKEN_BAD;
-	ret->iov_n += n ? n : 1;
+	ret->iov_n++;
 	return TAKEN;
 }
 
@@ -251,15 +199,19 @@ static struct vu_ring *rx_ring_for(struct vu_net *net, const struct frame *frame
 enum put { PUT, PUT_FULL, PUT_TOO_LARGE, PUT_BROKEN };
 
 /* Fills the chain in hand from 'from'; its number and bytes are remembered until all fit. */
-static void fill_chain(struct vu_net *net, unsigned n, struct cursor *from, size_t left)
+static void fill_chain(struct vu_net *net, unsigned n, struct pieces *from)
 {
-	struct cursor to = {net->chain.iov, net->chain.in_n, 0};
+	size_t had = from->left;
 
+	for (unsigned i = 0; i < net->chain.in_n; i++) {
+		const struct iovec *to = &net->chain.iov[i];
+
+		pieces_copy(from, least(to->iov_len, from->left), to->iov_base);
+		if (net->dev->mem.log)
+			vu_mem_dirty_bytes(&net->dev->mem, to->iov_base, to->iov_len);
+	}
 	net->put_head[n] = net->chain.head;
-	net->put_len[n] = (uint32_t)cursor_copy(&to, from, left);
-	for (unsigned i = 0; net->dev->mem.log && i < net->chain.in_n; i++)
-		vu_mem_dirty_bytes(&net->dev->mem, net->chain.iov[i].iov_base,
-				   net->chain.iov[i].iov_len);
+	net->put_len[n] = (uint32_t)(had - from->left);
 }
 
 /* The place of the virtio header in the first buffer: what counts the buffers is known last. */
@@ -270,15 +222,14 @@ static bool header_place(const struct virtq_chain *chain, size_t vnet_len, uint8
 }
 
 /* Takes buffers until the frame fits. */
-static enum put fill(struct vu_net *net, struct vu_ring *ring, struct cursor *from, size_t len,
-		     unsigned *ret_n)
+static enum put fill(struct vu_net *net, struct vu_ring *ring, struct pieces *from, unsigned *ret_n)
 {
 	bool merged = net->dev->features & VIRTIO_NET_F_MRG_RXBUF;
 	size_t vnet_len = virtio_net_hdr_len(net->dev->features);
 	uint8_t *header = NULL;
 	unsigned n = 0;
 
-	for (size_t left = len; left;) {
+	while (from->left) {
 		int result = virtq_pop(&ring->q, &net->chain);
 		if (result < 0)
 			return PUT_BROKEN;
@@ -290,10 +241,9 @@ static enum put fill(struct vu_net *net, struct vu_ring *ring, struct cursor *fr
 		 * head: no driver makes one. */
 		if (net->chain.out_n || (n == 0 && !header_place(&net->chain, vnet_len, &header)))
 			return PUT_BROKEN;
-		fill_chain(net, n, from, left);
-		left -= net->put_len[n++];
-		*ret_n = n;
-		if (left && (!merged || n == MERGED_MAX))
+		fill_chain(net, n, from);
+		*ret_n = ++n;
+		if (from->left && (!merged || n == MERGED_MAX))
 			return PUT_TOO_LARGE;
 	}
 	assert(header); /* the virtio header is never empty */
@@ -311,12 +261,12 @@ static enum put put(struct vu_net *net, struct vu_ring *ring, const struct frame
 	uint8_t vnet[VIRTIO_NET_HDR_LEN_MAX];
 	size_t vnet_len = virtio_net_hdr_len(net->dev->features);
 	struct iovec iov[FRAME_PIECES_MAX + 2] = {{vnet, vnet_len}};
-	struct cursor from = {iov, frame->iov_n + 1, 0};
+	struct pieces from = pieces_of(iov, vnet_len + frame->len);
 	unsigned n = 0;
 
 	virtio_net_hdr_put(vnet, net->dev->features, &frame->offload, 0);
 	memcpy(iov + 1, frame->iov, frame->iov_n * sizeof(iov[0]));
-	enum put result = fill(net, ring, &from, vnet_len + frame->len, &n);
+	enum put result = fill(net, ring, &from, &n);
 	if (result != PUT) {
 		virtq_unpop(&ring->q, (uint16_t)n);
 		return result;
@@ -349,8 +299,8 @@ static bool keep(struct vu_net *net, const struct frame *frame)
 	k = malloc(sizeof(*k) + frame->len);
 	if (!k)
 		return false;
-	struct cursor from = {frame->iov, frame->iov_n, 0};
-	cursor_read(&from, k->bytes, frame->len);
+	struct pieces from = pieces_of(frame->iov, frame->len);
+	pieces_copy(&from, frame->len, k->bytes);
 	k->next = NULL;
 	k->len = frame->len;
 	k->offload = frame->offload;

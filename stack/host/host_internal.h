@@ -96,6 +96,9 @@ struct host {
 /* host_slots.c: puts 'fd' into the epoll set. 0 or -errno; the descriptor stays the caller's then.
  */
 int host_watch(struct host *host, int fd, uint64_t token, uint32_t epoll_events);
+/* The last step of opening a handle: the same when all went well so far ('err' is 0). The handle,
+ * or -errno and 'fd' is closed. */
+int host_watch_new(struct host *host, int fd, int err, uint64_t token, uint32_t epoll_events);
 /* What is true of an open stream handle now is told again, as if it were news. */
 void host_tell_again(struct host *host, int handle);
 bool host_is_watched(const struct host *host, int handle);

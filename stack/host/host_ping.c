@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <unistd.h>
 
 int host_ping_open(void *ctx, uint64_t token, bool v6)
 {
@@ -17,13 +16,7 @@ int host_ping_open(void *ctx, uint64_t token, bool v6)
 	r = host_datagram_prepare(fd, v6);
 	if (r == 0)
 		r = host_datagram_want_errors(fd, v6);
-	if (r == 0)
-		r = host_watch(ctx, fd, token, HOST_DATAGRAM_EVENTS);
-	if (r < 0) {
-		close(fd);
-		return r;
-	}
-	return fd;
+	return host_watch_new(ctx, fd, r, token, HOST_DATAGRAM_EVENTS);
 }
 
 int host_ping_send(void *ctx, int handle, const struct addr *to, uint8_t ttl,

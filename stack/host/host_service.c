@@ -116,13 +116,7 @@ static int dial_unix(struct host *host, uint64_t token, const char *path)
 	 * again. */
 	if (r == -EAGAIN)
 		r = -ETIMEDOUT;
-	if (r == 0)
-		r = host_watch(host, fd, token, HOST_STREAM_EVENTS);
-	if (r < 0) {
-		close(fd);
-		return r;
-	}
-	return fd;
+	return host_watch_new(host, fd, r, token, HOST_STREAM_EVENTS);
 }
 
 static int dial_tcp(struct host *host, uint64_t token, const struct host_target *target)

@@ -50,6 +50,16 @@ int host_watch(struct host *host, int fd, uint64_t token, uint32_t epoll_events)
 	return 0;
 }
 
+int host_watch_new(struct host *host, int fd, int err, uint64_t token, uint32_t epoll_events)
+{
+	if (err == 0)
+		err = host_watch(host, fd, token, epoll_events);
+	if (err == 0)
+		return fd;
+	close(fd);
+	return err;
+}
+
 bool host_is_watched(const struct host *host, int handle)
 {
 	return (unsigned)handle < host->slots_n && host->slots[handle].flags & HOST_SLOT_OPEN;

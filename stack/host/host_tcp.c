@@ -53,13 +53,7 @@ int host_tcp_dial(void *ctx, uint64_t token, const struct endpoint *to)
 		r = -errno;
 	/* Not before connect(): a socket that is neither connecting nor connected counts as hung
 	 * up. */
-	if (r == 0)
-		r = host_watch(host, fd, token, HOST_STREAM_EVENTS);
-	if (r < 0) {
-		close(fd);
-		return r;
-	}
-	return fd;
+	return host_watch_new(host, fd, r, token, HOST_STREAM_EVENTS);
 }
 
 int host_tcp_connect_result(void *ctx, int handle)

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <unistd.h>
 
 /* bytes; the kernel cuts it to net.core.rmem_max, and uses only what is waiting. What a fast sender
  * sends while this process gets no CPU for some milliseconds must find room here. */
@@ -24,13 +23,8 @@ int host_udp_open(void *ctx, uint64_t token, bool v6)
 	if (r == 0) {
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 		host_datagram_want_segments(fd);
-		r = host_watch(ctx, fd, token, HOST_DATAGRAM_EVENTS);
 	}
-	if (r < 0) {
-		close(fd);
-		return r;
-	}
-	return fd;
+	return host_watch_new(ctx, fd, r, token, HOST_DATAGRAM_EVENTS);
 }
 
 int host_udp_send(void *ctx, int handle, const struct host_udp_out *what)

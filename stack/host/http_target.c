@@ -1,21 +1,12 @@
 #include "stack/host/http_target.h"
 
+#include "stack/base/hex.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <strings.h>
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
 
 /* In place; shorter or as long. 'plus': a form's '+' is a space. */
 static int unescape(char *text, bool plus)
@@ -23,17 +14,16 @@ static int unescape(char *text, bool plus)
 	char *out = text;
 
 	for (; *text; text++) {
-		int high, low;
+		int byte;
 
 		if (*text != '%') {
 			*out++ = plus && *text == '+' ? ' ' : *text;
 			continue;
 		}
-		high = hex_digit(text[1]);
-		low = high < 0 ? -1 : hex_digit(text[2]);
-		if (low < 0 || (high == 0 && low == 0))
+		byte = hex_byte(text + 1);
+		if (byte <= 0)
 			return -EINVAL;
-		*out++ = (char)(high << 4 | low);
+		*out++ = (char)byte;
 		text += 2;
 	}
 	*out = '\0';

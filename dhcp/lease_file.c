@@ -1,6 +1,7 @@
 #include "dhcp/lease_file.h"
 
 #include "dhcp/dhcpd_msg.h"
+#include "stack/base/hex.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -168,15 +169,6 @@ static bool parse_time(const char *text, int64_t *ret)
 	return true;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool parse_iaid(const char *text, size_t len, uint32_t *ret)
 {
 	uint64_t value = 0;
@@ -199,11 +191,10 @@ static bool parse_duid(const char *text, struct lease_record *ret)
 {
 	unsigned n = 0;
 	for (; *text && *text != '/'; text += 2) {
-		int high = hex_digit(text[0]);
-		int low = high < 0 ? -1 : hex_digit(text[1]);
-		if (low < 0 || n == LEASE_DUID_MAX)
+		int byte = hex_byte(text);
+		if (byte < 0 || n == LEASE_DUID_MAX)
 			return false;
-		ret->duid[n++] = (uint8_t)(high << 4 | low);
+		ret->duid[n++] = (uint8_t)byte;
 	}
 	ret->duid_len = (uint8_t)n;
 	size_t iaid_len = *text == '/' ? strcspn(text + 1, "/") : 0;

@@ -2,6 +2,7 @@
 #include "stack/app/options_table.h"
 
 #include "dhcp/dhcpd_msg.h"
+#include "stack/base/hex.h"
 
 #include <errno.h>
 #include <string.h>
@@ -143,23 +144,14 @@ static bool holds_addresses(uint8_t code)
 	       code == 65 || (code >= 68 && code <= 76);
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static int put_hex(struct wire_out *out, const char *text)
 {
 	for (; *text; text += 2) {
-		int high = hex_digit(text[0]), low = high < 0 ? -1 : hex_digit(text[1]);
+		int byte = hex_byte(text);
 
-		if (low < 0)
+		if (byte < 0)
 			return -EINVAL;
-		wire_put_u8(out, (uint8_t)(high << 4 | low));
+		wire_put_u8(out, (uint8_t)byte);
 		if (text[2] == ':')
 			text++;
 	}

@@ -1,5 +1,7 @@
 #include "stack/base/addr.h"
 
+#include "stack/base/hex.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -107,17 +109,6 @@ int subnet_parse(const char *text, struct subnet *ret)
 	return err;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 int mac_parse(const char *text, struct mac *ret)
 {
 	struct mac m;
@@ -125,10 +116,10 @@ int mac_parse(const char *text, struct mac *ret)
 	if (strlen(text) != MAC_TEXT_MAX - 1)
 		return -EINVAL;
 	for (unsigned i = 0; i < 6; i++, text += 3) {
-		int high = hex_digit(text[0]), low = hex_digit(text[1]);
-		if (high < 0 || low < 0 || text[2] != (i < 5 ? ':' : '\0'))
+		int byte = hex_byte(text);
+		if (byte < 0 || text[2] != (i < 5 ? ':' : '\0'))
 			return -EINVAL;
-		m.b[i] = (uint8_t)(high << 4 | low);
+		m.b[i] = (uint8_t)byte;
 	}
 	*ret = m;
 	return 0;

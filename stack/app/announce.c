@@ -26,38 +26,47 @@ static void say_qemu(FILE *out, const struct announcement *a)
 	fputc('\n', out);
 }
 
+/* Of one family; 'suffix' is what its lines' first words end in. */
+struct addresses {
+	const char *suffix;
+	const struct addr *host, *dns, *dhcpstart;
+	bool dns_is_ours;
+};
+
+static void say_family(FILE *out, const struct options *o, const struct addresses *a)
+{
+	char text[ADDR_TEXT_MAX];
+
+	fprintf(out, "gateway%s %s%s\n", a->suffix, addr_format(a->host, text),
+		o->restrict_guests    ? " (restricted: leads nowhere)"
+		: o->no_host_loopback ? ""
+				      : " (this host's own services too)");
+	fprintf(out, "dns%s %s%s\n", a->suffix, addr_format(a->dns, text),
+		o->restrict_guests ? " (restricted: not served)"
+		: a->dns_is_ours   ? ""
+				   : " (outside of the net: not lwnat's)");
+	fprintf(out, "dhcp%s from %s\n", a->suffix, addr_format(a->dhcpstart, text));
+}
+
 static void say_addresses4(FILE *out, const struct options *o)
 {
+	struct addresses addresses = {"", &o->host, &o->dns, &o->dhcpstart, o->dns_is_ours};
 	char text[ADDR_TEXT_MAX];
 
 	fprintf(out, "net %s/%u", addr_format(&o->net.addr, text), o->net.prefix_len);
 	if (o->net_by_class)
 		fprintf(out, " (no length was given: /%u is what QEMU takes)", o->net.prefix_len);
-	fprintf(out, "\ngateway %s%s\n", addr_format(&o->host, text),
-		o->restrict_guests    ? " (restricted: leads nowhere)"
-		: o->no_host_loopback ? ""
-				      : " (this host's own services too)");
-	fprintf(out, "dns %s%s\n", addr_format(&o->dns, text),
-		o->restrict_guests ? " (restricted: not served)"
-		: o->dns_is_ours   ? ""
-				   : " (outside of the net: not lwnat's)");
-	fprintf(out, "dhcp from %s\n", addr_format(&o->dhcpstart, text));
+	fputc('\n', out);
+	say_family(out, o, &addresses);
 }
 
 static void say_addresses6(FILE *out, const struct options *o)
 {
+	struct addresses addresses = {"6", &o->host6, &o->dns6, &o->dhcpstart6, o->dns6_is_ours};
 	char text[ADDR_TEXT_MAX];
 
 	fprintf(out, "net6 %s/%u\n", addr_format(&o->net6.addr, text), o->net6.prefix_len);
-	fprintf(out, "gateway6 %s%s\n", addr_format(&o->host6, text),
-		o->restrict_guests    ? " (restricted: leads nowhere)"
-		: o->no_host_loopback ? ""
-				      : " (this host's own services too)");
-	fprintf(out, "dns6 %s%s\n", addr_format(&o->dns6, text),
-		o->restrict_guests ? " (restricted: not served)"
-		: o->dns6_is_ours  ? ""
-				   : " (outside of the net: not lwnat's)");
-	fprintf(out, "dhcp6 from %s\n", addr_format(&o->dhcpstart6, text));
+	say_family(out, o, &addresses);
 }
 
 static void say_vhost(FILE *out, const struct announcement *a)

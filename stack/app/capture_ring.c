@@ -1,5 +1,7 @@
 #include "stack/app/capture_ring.h"
 
+#include "stack/app/write_all.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -62,25 +64,16 @@ int capture_ring_open(struct capture_ring *ret, const char *path, unsigned files
 
 int capture_ring_write(struct capture_ring *ring, const uint8_t *bytes, size_t len)
 {
-	size_t done = 0;
+	int err = write_all(ring->fd, bytes, len);
 
-	while (done < len) {
-		ssize_t n = write(ring->fd, bytes + done, len - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			int err = n < 0 ? -errno : -ENOSPC;
-
-			/* Half a record would be an error to every reader. */
-			if (ftruncate(ring->fd, (off_t)ring->size) < 0)
-				return err;
-			return err;
-		}
-		done += (size_t)n;
+	if (err == 0) {
+		ring->size += len;
+		return 0;
 	}
-	ring->size += len;
-	return 0;
+	/* Half a record would be an error to every reader. */
+	if (ftruncate(ring->fd, (off_t)ring->size) < 0)
+		return err;
+	return err;
 }
 
 static void name_of(const struct capture_ring *ring, unsigned i, char out[NAME_MAX + 16])

@@ -240,6 +240,14 @@ int client_get(const struct client *client, const char *target, json_t **ret)
 	return client_call(client, &request, ret);
 }
 
+int client_ask(const struct command_line *line, const char *target, json_t **ret)
+{
+	struct client client;
+	int status = client_open(&client, line);
+
+	return status == 0 ? client_get(&client, target, ret) : status;
+}
+
 char *client_target(const char *path, const char *parameter, const char *value)
 {
 	char *ret = NULL;

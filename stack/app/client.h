@@ -43,6 +43,8 @@ int client_fail(const struct client *client, const char *format, ...)
 /* Asks, and reads the answer as JSON. 0, or the exit status of what was said. */
 int client_call(const struct client *client, const struct client_request *request, json_t **ret);
 int client_get(const struct client *client, const char *target, json_t **ret);
+/* The same of the network that is meant. */
+int client_ask(const struct command_line *line, const char *target, json_t **ret);
 /* What a refusal says, in 'text'; a stand-in when it says nothing. */
 void client_reason(const struct client_reply *reply, char text[CLIENT_ERROR_MAX]);
 /* Why a call that returned this errno has failed. */

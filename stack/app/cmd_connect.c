@@ -2,6 +2,7 @@
 #include "stack/app/client_dial.h"
 #include "stack/app/cmd.h"
 #include "stack/app/commands.h"
+#include "stack/app/write_all.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -15,21 +16,6 @@
 
 #define CONNECT_MS 30000 /* until the guest has answered */
 #define COPY_MAX 65536   /* bytes at a time */
-
-static int write_all(int fd, const char *bytes, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, bytes, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		bytes += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
 
 /* Until the end of 'from': 0; or a negative errno, of reading or writing. */
 static int copy(int from, int to)

@@ -287,12 +287,9 @@ static void show_dns(const json_t *dns)
 
 int cmd_dns(const struct command_line *line)
 {
-	struct client client;
 	json_t *answer = NULL;
-	int status = client_open(&client, line);
+	int status = client_ask(line, "/v1/dns", &answer);
 
-	if (status == 0)
-		status = client_get(&client, "/v1/dns", &answer);
 	if (status != 0)
 		return status;
 	if (line->json)

@@ -120,12 +120,9 @@ int cmd_pcap_stop(const struct command_line *line)
 
 int cmd_pcap_list(const struct command_line *line)
 {
-	struct client client;
 	json_t *answer = NULL;
-	int status = client_open(&client, line);
+	int status = client_ask(line, "/v1/pcap", &answer);
 
-	if (status == 0)
-		status = client_get(&client, "/v1/pcap", &answer);
 	if (status != 0)
 		return status;
 	if (line->json)

@@ -230,12 +230,9 @@ int cmd_status(const struct command_line *line)
 static int list(const struct command_line *line, char *target, const char *name,
 		void (*show)(FILE *, const json_t *, unsigned))
 {
-	struct client client;
 	json_t *answer = NULL;
-	int status = client_open(&client, line);
+	int status = client_ask(line, target, &answer);
 
-	if (status == 0)
-		status = client_get(&client, target, &answer);
 	free(target);
 	if (status != 0)
 		return status;

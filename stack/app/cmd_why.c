@@ -50,12 +50,9 @@ static void print_checks(const json_t *checks)
 int cmd_why(const struct command_line *line)
 {
 	char *target = client_target("/v1/why", "guest", line->args_n ? line->args[0] : NULL);
-	struct client client;
 	json_t *answer = NULL;
-	int status = client_open(&client, line);
+	int status = client_ask(line, target, &answer);
 
-	if (status == 0)
-		status = client_get(&client, target, &answer);
 	free(target);
 	if (status != 0)
 		return status;

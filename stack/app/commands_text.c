@@ -43,24 +43,6 @@ void command_print_help(FILE *out, const struct command *c)
 
 /* ---- the man page ---- */
 
-static void man_option(FILE *out, const struct command_option *o)
-{
-	fputs(".TP\n\\fB", out);
-	if (o->letter)
-		fprintf(out, "\\-%c\\fR, \\fB", o->letter);
-	fputs("\\-\\-", out);
-	text_roff(out, o->name);
-	fputs("\\fR", out);
-	if (o->arg) {
-		fputs(" \\fI", out);
-		text_roff(out, o->arg);
-		fputs("\\fR", out);
-	}
-	fputc('\n', out);
-	text_roff(out, o->help);
-	fputc('\n', out);
-}
-
 /* The options of this command that are not of all commands beginning with 'first' as well. */
 static void man_own_options(FILE *out, const struct command *c, const char *first)
 {
@@ -72,7 +54,8 @@ static void man_own_options(FILE *out, const struct command *c, const char *firs
 		    command_has_option(&all, &command_options[i]))
 			continue;
 		fputs(any ? "" : ".RS\n", out);
-		man_option(out, &command_options[i]);
+		text_roff_option(out, command_options[i].letter, command_options[i].name,
+				 command_options[i].arg, command_options[i].help);
 		any = true;
 	}
 	fputs(any ? ".RE\n" : "", out);
@@ -122,6 +105,7 @@ void commands_print_man(FILE *out, const char *first)
 	fputs(".SH OPTIONS\n", out);
 	for (unsigned i = 0; i < command_options_n; i++) {
 		if (command_has_option(&all, &command_options[i]))
-			man_option(out, &command_options[i]);
+			text_roff_option(out, command_options[i].letter, command_options[i].name,
+					 command_options[i].arg, command_options[i].help);
 	}
 }

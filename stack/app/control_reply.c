@@ -1,5 +1,7 @@
 #include "stack/app/control_api.h"
 
+#include "stack/base/log.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -77,23 +79,9 @@ int api_find_attached(struct api_call *call, const char *field, const char *spec
 /* A text that is no UTF-8 is escaped as the log does. */
 static json_t *escaped(const char *text)
 {
-	static const char hex[] = "0123456789abcdef";
 	char out[4 * API_ERROR_MAX];
-	size_t n = 0;
 
-	for (; *text && n + 5 < sizeof(out); text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c >= ' ' && c <= '~') {
-			out[n++] = (char)c;
-			continue;
-		}
-		out[n++] = '\\';
-		out[n++] = 'x';
-		out[n++] = hex[c >> 4];
-		out[n++] = hex[c & 15];
-	}
-	return json_stringn(out, n);
+	return json_stringn(out, log_escape(text, out, sizeof(out)));
 }
 
 json_t *api_text_or_null(const char *text)

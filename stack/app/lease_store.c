@@ -1,5 +1,6 @@
 #include "stack/app/lease_store.h"
 
+#include "stack/app/write_all.h"
 #include "stack/base/log.h"
 
 #include <assert.h>
@@ -48,21 +49,6 @@ struct lease_store {
 };
 
 /* ---- the file, in whatever thread ---- */
-
-static int write_all(int fd, const uint8_t *bytes, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, bytes, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		bytes += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
 
 /* Beside the file, to the disk, and in its place: whoever crashes when, one of the two is whole. */
 static int replace_file(int folder, const char *name, const uint8_t *bytes, size_t len)

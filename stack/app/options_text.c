@@ -42,20 +42,7 @@ void options_print_help(FILE *out)
 
 static void print_man_row(FILE *out, const struct option_row *row)
 {
-	fputs(".TP\n\\fB", out);
-	if (row->letter)
-		fprintf(out, "\\-%c\\fR, \\fB", row->letter);
-	fputs("\\-\\-", out);
-	text_roff(out, row->name);
-	fputs("\\fR", out);
-	if (row->arg) {
-		fputs(" \\fI", out);
-		text_roff(out, row->arg);
-		fputs("\\fR", out);
-	}
-	fputc('\n', out);
-	text_roff(out, row->help);
-	fputc('\n', out);
+	text_roff_option(out, row->letter, row->name, row->arg, row->help);
 	if (row->preset) {
 		fputs("Default: ", out);
 		text_roff(out, row->preset);

@@ -42,3 +42,21 @@ void text_roff(FILE *out, const char *text)
 			fputc(*text, out);
 	}
 }
+
+void text_roff_option(FILE *out, char letter, const char *name, const char *arg, const char *help)
+{
+	fputs(".TP\n\\fB", out);
+	if (letter)
+		fprintf(out, "\\-%c\\fR, \\fB", letter);
+	fputs("\\-\\-", out);
+	text_roff(out, name);
+	fputs("\\fR", out);
+	if (arg) {
+		fputs(" \\fI", out);
+		text_roff(out, arg);
+		fputs("\\fR", out);
+	}
+	fputc('\n', out);
+	text_roff(out, help);
+	fputc('\n', out);
+}

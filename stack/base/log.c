@@ -80,14 +80,12 @@ void log_set_sink(void (*sink)(void *ctx, enum log_level level, const char *line
 	logger.ctx = ctx;
 }
 
-/* A line break or an escape sequence in a guest's host name must not forge a line of ours. Returns
- * the length written, without a NUL. */
-static size_t escape(char *out, const char *text)
+size_t log_escape(const char *text, char *out, size_t out_max)
 {
 	static const char hex[] = "0123456789abcdef";
 	size_t n = 0;
 
-	for (; *text; text++) {
+	for (; *text && n + 5 < out_max; text++) {
 		unsigned char c = (unsigned char)*text;
 		if (c >= ' ' && c <= '~') {
 			out[n++] = (char)c;
@@ -297,7 +295,7 @@ static void say(enum log_level level, const char *text)
 	struct timespec now;
 	int64_t unix_ms;
 
-	line[escape(line, text)] = '\0';
+	line[log_escape(text, line, sizeof(line))] = '\0';
 	clock_gettime(CLOCK_REALTIME, &now);
 	unix_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 	keep(level, unix_ms, line);

@@ -4,6 +4,7 @@
 #define LWNAT_BASE_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
@@ -35,6 +36,11 @@ void log_asked(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* As the first two, with ": strerror(errnum)" at the end; 'errnum' may be negative. */
 void log_err_errno(int errnum, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void log_warn_errno(int errnum, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* What lines are escaped by: a line break or an escape sequence in a guest's host name must not
+ * forge a line of ours. As much of 'text' as 'out' has room for; the length written, without a NUL,
+ * for which there is room. */
+size_t log_escape(const char *text, char *out, size_t out_max);
 
 /* The last lines, whatever became of them on stderr or in a file: for people who come later. */
 #define LOG_RECENT_MAX 256      /* lines kept */

@@ -197,8 +197,10 @@ void wire_turns_for(struct wire *wire, int ms)
 {
 	uint64_t end = now_ms() + (uint64_t)ms;
 
-	while (now_ms() < end)
-		wire_turn(wire, (int)(end - now_ms()) + 1);
+	do {
+		uint64_t now = now_ms();
+		wire_turn(wire, now < end ? (int)(end - now) + 1 : 0);
+	} while (now_ms() < end);
 }
 
 void wire_start_with(struct wire *wire, const char *line, int fd)

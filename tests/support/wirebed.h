@@ -49,7 +49,7 @@ void wire_finish(struct wire *wire);
 
 /* Waits up to 'ms' for something to do, and does it. */
 void wire_turn(struct wire *wire, int ms);
-void wire_turns_for(struct wire *wire, int ms);
+void wire_turns_for(struct wire *wire, int ms); /* one at least, however late it is */
 
 /* Echo servers on the loopback in processes of their own; return the port. */
 uint16_t wire_tcp_echo(struct wire *wire);

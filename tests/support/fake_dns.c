@@ -171,13 +171,10 @@ static void on_connection(uv_stream_t *listener, int status)
 	(void)uv_read_start((uv_stream_t *)&conn->tcp, on_conn_alloc, on_conn_read);
 }
 
-static int open_tcp(struct fake_dns *fake, uv_loop_t *loop, const struct sockaddr *addr)
+static int open_tcp(struct fake_dns *fake, const struct sockaddr *addr)
 {
-	int status = uv_tcp_init(loop, &fake->tcp);
+	int status = uv_tcp_bind(&fake->tcp, addr, 0);
 
-	fake->tcp.data = fake;
-	if (status == 0)
-		status = uv_tcp_bind(&fake->tcp, addr, 0);
 	if (status == 0)
 		status = uv_listen((uv_stream_t *)&fake->tcp, 64, on_connection);
 	return status;
@@ -190,16 +187,16 @@ int fake_dns_open(struct fake_dns *ret, uv_loop_t *loop, const char *addr, uint1
 	int status;
 
 	memset(ret, 0, sizeof(*ret));
+	(void)uv_udp_init(loop, &ret->udp); /* neither opens anything yet */
+	(void)uv_tcp_init(loop, &ret->tcp);
+	ret->udp.data = ret->tcp.data = ret;
 	status = uv_ip4_addr(addr, port, &sin);
-	if (status == 0)
-		status = uv_udp_init(loop, &ret->udp);
-	ret->udp.data = ret;
 	if (status == 0)
 		status = uv_udp_bind(&ret->udp, (struct sockaddr *)&sin, 0);
 	if (status == 0)
 		status = uv_udp_getsockname(&ret->udp, (struct sockaddr *)&sin, &sin_len);
 	if (status == 0)
-		status = open_tcp(ret, loop, (struct sockaddr *)&sin);
+		status = open_tcp(ret, (struct sockaddr *)&sin);
 	if (status == 0)
 		status = uv_udp_recv_start(&ret->udp, on_udp_alloc, on_udp);
 	uv_unref((uv_handle_t *)&ret->udp);

@@ -5,6 +5,7 @@
 #include <check.h>
 #include <dirent.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -109,12 +110,6 @@ unsigned host_fixture_wait(struct host_fixture *f, uint64_t token, unsigned even
 	return host_fixture_take(f, token);
 }
 
-void host_fixture_settle(struct host_fixture *f)
-{
-	for (int i = 0; i < 5; i++)
-		uv_run(&f->loop, UV_RUN_NOWAIT);
-}
-
 int loopback_socket(int type, bool v6, struct endpoint *ret)
 {
 	static const struct addr localhost6 = {{[15] = 1}};
@@ -131,6 +126,38 @@ int loopback_socket(int type, bool v6, struct endpoint *ret)
 	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&name, &name_len), 0);
 	ck_assert(host_sockaddr_to(&name, name_len, ret));
 	return fd;
+}
+
+/* Each processor has one queue for what its loopback carries, and under load hands it on later than
+ * send() returns: a datagram through each queue comes behind all that was in it. */
+static void wait_for_loopback(void)
+{
+	struct endpoint at;
+	struct sockaddr_storage name;
+	cpu_set_t all, one;
+	char byte;
+	int fd = loopback_socket(SOCK_DGRAM, false, &at);
+	socklen_t name_len = host_sockaddr_from(&at, &name);
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(all), &all), 0);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &all))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		ck_assert_int_eq(sched_setaffinity(0, sizeof(one), &one), 0);
+		ck_assert_int_eq(sendto(fd, "x", 1, 0, (struct sockaddr *)&name, name_len), 1);
+		ck_assert_int_eq(recv(fd, &byte, 1, 0), 1);
+	}
+	ck_assert_int_eq(sched_setaffinity(0, sizeof(all), &all), 0);
+	close(fd);
+}
+
+void host_fixture_settle(struct host_fixture *f)
+{
+	wait_for_loopback();
+	for (int i = 0; i < 5; i++)
+		uv_run(&f->loop, UV_RUN_NOWAIT);
 }
 
 bool loopback_v6_available(void)

@@ -262,7 +262,7 @@ stage-unit stage-core stage-wire: stage-%:
 stage-fuzz:
 	$(Q)$(run_tests) -j $(TEST_JOBS) $(fuzz_bins)
 stage-guest:
-	$(Q)TEST_TIMEOUT=1800 $(run_tests) $(call scripts_of,guest) $(if $(SLOW),$(call scripts_of,guest/slow))
+	$(Q)TEST_TIMEOUT=3600 $(run_tests) $(call scripts_of,guest) $(if $(SLOW),$(call scripts_of,guest/slow))
 
 # 'make fuzz' hunts: clang's engine where there is a clang, else the driver of 'make check' for longer.
 #   make fuzz FUZZ=dns_msg FUZZ_SECONDS=600

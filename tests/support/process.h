@@ -10,7 +10,7 @@
 
 #define PROCESS_TEXT_MAX 16384
 #define PROCESS_INHERITED_FD 7
-#define PROCESS_HANG_S 60 /* for tcase_set_timeout(): only ends what hangs */
+#define PROCESS_HANG_S 300 /* for tcase_set_timeout(): only ends what hangs */
 
 /* Where programs are run. */
 struct process_place {

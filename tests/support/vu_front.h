@@ -13,7 +13,7 @@
 	UINT64_C(0x7f0000000000) /* where the memory stands for the front-end                      \
 				  */
 #define VU_FRONT_VNET_LEN 12     /* the virtio header before each frame */
-#define VU_FRONT_WAIT_MS 20000   /* only ends what hangs */
+#define VU_FRONT_WAIT_MS 120000  /* only ends what hangs */
 /* What every driver of today wants. */
 #define VU_FRONT_FEATURES                                                                          \
 	(VIRTIO_F_VERSION_1 | VIRTIO_NET_F_MRG_RXBUF | VIRTIO_F_EVENT_IDX |                        \

@@ -526,7 +526,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_set_timeout(tc, 60);
+	tcase_set_timeout(tc, 300);
 	tcase_add_test(tc, test_nothing_is_between_while_nobody_captures);
 	tcase_add_test(tc, test_all_sees_both_directions_and_each_frame_once);
 	tcase_add_test(tc, test_file_is_for_its_owner_alone_also_when_it_was_there);

@@ -226,7 +226,7 @@ int main(void)
 	tcase_add_test(tc, test_boot_stages_of_one_nic_keep_its_address);
 	tcase_add_test(tc, test_captured_request_for_another_net_is_refused_at_once);
 	tcase_add_test(tc, test_every_truncation_of_a_captured_message_is_survived);
-	tcase_set_timeout(tc, 60);
+	tcase_set_timeout(tc, 300);
 	suite_add_tcase(suite, tc);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

@@ -683,7 +683,7 @@ static TCase *udp_case(void)
 {
 	TCase *tc = tcase_create("udp");
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_set_timeout(tc, 60);
+	tcase_set_timeout(tc, 300);
 	tcase_add_test(tc, test_own_name_is_answered_at_once);
 	tcase_add_test(tc,
 		       test_other_name_is_answered_from_upstream_with_id_and_cookie_of_the_guest);
@@ -704,7 +704,7 @@ static TCase *tcp_case(void)
 {
 	TCase *tc = tcase_create("tcp");
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_set_timeout(tc, 60);
+	tcase_set_timeout(tc, 300);
 	tcase_add_test(tc, test_tcp_query_for_an_own_name_is_answered);
 	tcase_add_test(tc, test_tcp_answer_may_have_any_length);
 	tcase_add_test(tc, test_query_that_arrives_byte_by_byte_is_answered);

@@ -485,7 +485,7 @@ int main(void)
 	TCase *tc = tcase_create("listen");
 	SRunner *runner = srunner_create(suite);
 
-	tcase_set_timeout(tc, 60);
+	tcase_set_timeout(tc, 300);
 	tcase_add_loop_test(tc, test_chosen_port_is_told_and_connections_come_with_their_peer, 0,
 			    2);
 	tcase_add_test(tc, test_crowd_of_clients_is_accepted);

@@ -176,7 +176,7 @@ int main(void)
 	TCase *tc = tcase_create("ping");
 	SRunner *runner = srunner_create(suite);
 
-	tcase_set_timeout(tc, 60);
+	tcase_set_timeout(tc, 300);
 	tcase_add_loop_test(tc, test_forbidden_ping_is_eacces_and_costs_no_descriptor, 0, 2);
 	tcase_add_loop_test(tc, test_echo_is_answered_with_the_whole_message, 0, 2);
 	tcase_add_test(tc, test_other_messages_than_echo_are_refused);

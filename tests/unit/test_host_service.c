@@ -232,7 +232,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_set_timeout(tc, 60);
+	tcase_set_timeout(tc, 300);
 	tcase_add_test(tc, test_pair_over_the_loopback_has_addresses);
 	tcase_add_test(tc, test_end_of_a_served_flow_is_told_once);
 	tcase_add_test(tc, test_refused_service_is_not_told_an_end);

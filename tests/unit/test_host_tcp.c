@@ -659,7 +659,7 @@ int main(void)
 	TCase *tc = tcase_create("tcp");
 	SRunner *runner = srunner_create(suite);
 
-	tcase_set_timeout(tc, 60);
+	tcase_set_timeout(tc, 300);
 	tcase_add_loop_test(tc, test_connection_is_told_and_carries_bytes, 0, 2);
 	tcase_add_test(tc, test_flow_sockets_send_at_once_and_do_not_leak_into_children);
 	tcase_add_loop_test(tc, test_refused_connection_is_told_once_with_its_errno, 0, 2);

@@ -669,7 +669,7 @@ int main(void)
 	TCase *tc = tcase_create("udp");
 	SRunner *runner = srunner_create(suite);
 
-	tcase_set_timeout(tc, 60);
+	tcase_set_timeout(tc, 300);
 	tcase_add_loop_test(tc, test_datagrams_go_out_and_answers_come_back, 0, 2);
 	tcase_add_loop_test(tc, test_longest_datagrams_pass_both_ways, 0, 2);
 	tcase_add_loop_test(tc, test_closed_port_is_told_as_port_unreachable, 0, 2);

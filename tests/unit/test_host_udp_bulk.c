@@ -325,7 +325,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_set_timeout(tcase, 60);
+	tcase_set_timeout(tcase, 300);
 	tcase_add_loop_test(tcase, test_a_burst_sent_as_one_is_received_as_one, 0, 2);
 	tcase_add_loop_test(tcase, test_bulk_arrives_as_the_datagrams_it_is, 0, 2);
 	tcase_add_test(tcase, test_what_has_an_owner_is_referred_to_until_the_turn_ends);

@@ -511,7 +511,7 @@ int main(void)
 	tcase_add_test(tc, test_fixed_leases_that_meet_are_refused);
 	suite_add_tcase(suite, tc);
 	TCase *many = tcase_create("many clients");
-	tcase_set_timeout(many, 120);
+	tcase_set_timeout(many, 300);
 	tcase_add_test(many, test_300_clients_in_a_slash_24_and_none_gets_anothers_address);
 	tcase_add_test(many, test_10000_clients_in_a_slash_16_are_all_served_and_found);
 	tcase_add_test(many, test_a_flood_of_discovers_costs_no_running_or_known_guest_its_address);

@@ -242,7 +242,7 @@ int main(void)
 {
 	Suite *suite = suite_create("link_alloc");
 	TCase *tc = tcase_create("link_alloc");
-	tcase_set_timeout(tc, 60);
+	tcase_set_timeout(tc, 300);
 	tcase_add_test(tc, test_two_guests_survive_each_failing_allocation);
 	tcase_add_test(tc, test_a_frame_that_cannot_be_finished_costs_its_connection);
 	suite_add_tcase(suite, tc);

@@ -174,7 +174,7 @@ int main(void)
 {
 	Suite *suite = suite_create("stream_path_uv");
 	TCase *tc = tcase_create("stream_path_uv");
-	tcase_set_timeout(tc, 60);
+	tcase_set_timeout(tc, 300);
 	tcase_add_test(tc, test_of_several_that_start_at_once_one_gets_the_socket);
 	tcase_add_test(tc, test_a_foreign_lock_on_the_folder_does_not_stop_us);
 	tcase_add_test(tc, test_a_path_without_a_folder_means_the_current_one);

@@ -948,7 +948,7 @@ int main(void)
 {
 	Suite *suite = suite_create("stream_uv");
 	TCase *tc = tcase_create("stream_uv");
-	tcase_set_timeout(tc, 60);
+	tcase_set_timeout(tc, 300);
 	tcase_add_test(tc, test_frames_arrive_whole_however_they_are_cut);
 	tcase_add_test(tc, test_random_frames_survive_random_cuts_and_held_references);
 	tcase_add_test(tc, test_the_longest_frame_passes_between_guests);

@@ -147,15 +147,21 @@ START_TEST(test_half_a_frame_dies_with_its_connection)
 }
 END_TEST
 
-/* The program rests: less than a fifth of the time on the CPU. */
+/* The program comes to rest: less than a fifth of a second on the CPU in one. How soon is the
+ * machine's business: what the test has set going may take a while. */
 static void check_idle(struct wire *wire)
 {
-	unsigned long before, hz = (unsigned long)sysconf(_SC_CLK_TCK);
+	unsigned long used, hz = (unsigned long)sysconf(_SC_CLK_TCK);
 
 	wire_turns_for(wire, 300);
-	before = wire_cpu_ticks(wire);
-	wire_turns_for(wire, 1000);
-	ck_assert_uint_le(wire_cpu_ticks(wire) - before, hz / 5);
+	for (unsigned i = 0; i < 20; i++) {
+		used = wire_cpu_ticks(wire);
+		wire_turns_for(wire, 1000);
+		used = wire_cpu_ticks(wire) - used;
+		if (used <= hz / 5)
+			return;
+	}
+	ck_abort_msg("still %lu ticks of %lu a second", used, hz);
 }
 
 START_TEST(test_guest_that_leaves_takes_its_fifty_connections_along)

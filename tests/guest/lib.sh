@@ -262,7 +262,8 @@ guest_kill() { # PID
 }
 
 # A web server with a CGI that answers with the sha256 of what is posted to it. Its folder is $work/www, its
-# port goes to $web_port.
+# port goes to $web_port. On 127.0.0.1 it is on ::1 too: host.lwnat.internal has both addresses, and a guest takes
+# IPv6 as soon as it has that.
 web_start() { # ADDRESS
 	mkdir -p "$work/www/cgi-bin"
 	echo 'hello from the host' >"$work/www/index.html"
@@ -274,6 +275,7 @@ web_start() { # ADDRESS
 	chmod 755 "$work/www/cgi-bin/sum"
 	web_port=$(free_port)
 	background "$work/web.log" busybox httpd -f -p "$1:$web_port" -h "$work/www"
+	[ "$1" != 127.0.0.1 ] || background "$work/web6.log" busybox httpd -f -p "[::1]:$web_port" -h "$work/www"
 }
 
 # A file of SIZE MiB below $work/www; its sha256 is printed. Random, but text: busybox's wget posts a file as a string.

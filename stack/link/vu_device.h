@@ -50,7 +50,7 @@ struct vu_device {
 	uint64_t features; /* acknowledged by the guest's driver */
 	uint64_t protocol; /* acknowledged by the front-end */
 	uint16_t mtu;      /* what the front-end told (VU_NET_SET_MTU), bytes; 0: nothing */
-	struct vu_mem mem; /* its 'log' is ours while VHOST_F_LOG_ALL is on */
+	struct vu_mem mem; /* with a 'log' while VHOST_F_LOG_ALL is on */
 	uint8_t *log;      /* the dirty log, mapped; NULL: none was given */
 	uint64_t log_len;
 	bool log_missed; /* a ring was started with VHOST_F_LOG_ALL on: a log that is given later

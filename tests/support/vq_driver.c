@@ -24,14 +24,20 @@ size_t vq_avail_at(const struct vq_driver *vq)
 
 size_t vq_used_at(const struct vq_driver *vq)
 {
-	return (vq_avail_at(vq) + 6 + 2 * (size_t)vq->size + 3) & ~(size_t)3;
+	return vq->used_at;
+}
+
+uint64_t vq_guest_addr(const struct vq_driver *vq, size_t at)
+{
+	return VQ_GUEST_BASE + at + (vq->hole_at && at >= vq->hole_at ? vq->hole_len : 0);
 }
 
 size_t vq_init(struct vq_driver *vq, uint8_t *mem, size_t at, uint16_t size, uint32_t buffer_len)
 {
 	*vq = (struct vq_driver){
 	    .mem = mem, .at = (at + 15) & ~(size_t)15, .size = size, .buffer_len = buffer_len};
-	size_t end = vq_used_at(vq) + 6 + 8 * (size_t)size;
+	vq->used_at = (vq_avail_at(vq) + 6 + 2 * (size_t)size + 3) & ~(size_t)3;
+	size_t end = vq->used_at + 6 + 8 * (size_t)size;
 	vq->buffers_at = (end + 63) & ~(size_t)63;
 	memset(mem + vq->at, 0, vq->buffers_at - vq->at);
 	return vq->buffers_at + (size_t)size * buffer_len;
@@ -61,7 +67,7 @@ void vq_offer(struct vq_driver *vq, uint16_t head)
 
 static uint64_t buffer_addr(const struct vq_driver *vq, uint16_t i)
 {
-	return VQ_GUEST_BASE + vq->buffers_at + (uint64_t)i * vq->buffer_len;
+	return vq_guest_addr(vq, vq->buffers_at + (size_t)i * vq->buffer_len);
 }
 
 uint8_t *vq_buffer(struct vq_driver *vq, uint16_t i)

@@ -11,8 +11,10 @@
 
 /* One ring and its buffers: descriptors, available, used from 'at' on, the buffers behind them. */
 struct vq_driver {
-	uint8_t *mem; /* all of the guest's memory */
-	size_t at, buffers_at;
+	uint8_t *mem;                   /* all of the guest's memory */
+	size_t at, used_at, buffers_at; /* set by vq_init(), and free to be changed after it */
+	size_t hole_at;                 /* what lies behind this place in memory (0: nothing) ... */
+	uint64_t hole_len;              /* ... stands so much further up for the guest */
 	uint16_t size;
 	uint32_t buffer_len; /* one buffer for each descriptor */
 	uint16_t avail;      /* our index */
@@ -35,6 +37,8 @@ size_t vq_init(struct vq_driver *vq, uint8_t *mem, size_t at, uint16_t size, uin
 size_t vq_desc_at(const struct vq_driver *vq);
 size_t vq_avail_at(const struct vq_driver *vq);
 size_t vq_used_at(const struct vq_driver *vq);
+/* Where a place in memory stands for the guest. */
+uint64_t vq_guest_addr(const struct vq_driver *vq, size_t at);
 
 void vq_set_desc(struct vq_driver *vq, uint16_t i, struct vq_desc desc);
 /* Makes the chain that begins at descriptor 'head' available. */

@@ -7,6 +7,7 @@
 #include "stack/link/vu_msg.h"
 #include "tests/support/vq_driver.h"
 
+#define VU_FRONT_RINGS_MAX 4
 #define VU_FRONT_RX 0
 #define VU_FRONT_TX 1
 #define VU_FRONT_USER_BASE                                                                         \
@@ -29,10 +30,19 @@ struct vu_front {
 	int fd, mem_fd;
 	uint8_t *mem;
 	size_t mem_len;
-	struct vq_driver rx, tx;
-	int kick[2], call[2]; /* by VU_FRONT_RX, VU_FRONT_TX */
+	unsigned rings_n;
+	union {
+		struct {
+			struct vq_driver rx, tx;
+		};
+		struct vq_driver ring[VU_FRONT_RINGS_MAX]; /* as the device counts them; all with
+							      the same hole */
+	};
+	int kick[VU_FRONT_RINGS_MAX], call[VU_FRONT_RINGS_MAX];
 };
 
+/* Memory of 'mem_len' bytes, without rings. */
+void vu_front_memory(struct vu_front *f, size_t mem_len);
 /* Memory of 'mem_len' bytes with both rings in it, all receive buffers offered; no connection. */
 void vu_front_boot(struct vu_front *f, size_t mem_len, const struct vu_front_ring *rx,
 		   const struct vu_front_ring *tx);
@@ -46,8 +56,12 @@ void vu_front_free(struct vu_front *f); /* the memory */
 /* A message, with a descriptor or -1. */
 void vu_front_say(struct vu_front *f, uint32_t request, const void *payload, uint32_t len, int fd);
 void vu_front_say_u64(struct vu_front *f, uint32_t request, uint64_t value, int fd);
-/* The 64 bits of the answer. */
+/* The 64 bits of an answer. */
+uint64_t vu_front_hear(struct vu_front *f);
+/* Says it, and hears the answer. */
 uint64_t vu_front_ask(struct vu_front *f, uint32_t request, const void *payload, uint32_t len);
+/* Where a ring is; 'flags' may ask for its log. */
+void vu_front_say_addr(struct vu_front *f, uint32_t ring, uint32_t flags);
 void vu_front_kick(const struct vu_front *f, unsigned ring);
 /* The next used receive buffer, for which the guest waits to be called. */
 void vu_front_wait_for_used(struct vu_front *f, uint32_t *ret_id, uint32_t *ret_len);

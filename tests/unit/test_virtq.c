@@ -337,6 +337,38 @@ START_TEST(test_used_entries_are_logged_as_dirty)
 }
 END_TEST
 
+static bool logs_and_clears(uint8_t *log, uint8_t pages)
+{
+	uint8_t was = log[0];
+
+	log[0] = 0;
+	return was == pages;
+}
+
+START_TEST(test_each_write_to_the_used_ring_is_logged_where_it_is)
+{
+	uint8_t log[64] = {0};
+
+	bed.mem.log = log;
+	bed.mem.log_len = sizeof(log);
+	bed.q.used_logged = true;
+	bed.q.used_log = VU_LOG_PAGE - 4; /* entries and event are on page 1 */
+	virtq_kicks_off(&bed.q);
+	ck_assert(logs_and_clears(log, 1));
+	virtq_kicks_on(&bed.q);
+	ck_assert(logs_and_clears(log, 1));
+	bed.q.event_idx = true;
+	virtq_kicks_off(&bed.q);
+	ck_assert(logs_and_clears(log, 0));
+	virtq_kicks_on(&bed.q);
+	ck_assert(logs_and_clears(log, 2));
+	virtq_push(&bed.q, 0, 0);
+	ck_assert(logs_and_clears(log, 2));
+	virtq_publish(&bed.q);
+	ck_assert(logs_and_clears(log, 1));
+}
+END_TEST
+
 START_TEST(test_regions_that_wrap_or_overlap_are_refused)
 {
 	struct vu_region wraps = {UINT64_MAX - 10, 0, 100, bed.bytes, 1};
@@ -381,6 +413,7 @@ int main(void)
 	tcase_add_test(tc, test_kicks_are_asked_for_by_event);
 	tcase_add_test(tc, test_what_is_put_back_comes_again);
 	tcase_add_test(tc, test_used_entries_are_logged_as_dirty);
+	tcase_add_test(tc, test_each_write_to_the_used_ring_is_logged_where_it_is);
 	tcase_add_test(tc, test_regions_that_wrap_or_overlap_are_refused);
 	suite_add_tcase(suite, tc);
 	SRunner *runner = srunner_create(suite);

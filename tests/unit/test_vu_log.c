@@ -53,8 +53,8 @@ static int on_map_log(void *ctx, int fd, const struct vu_log *as, uint8_t **ret)
 static void on_unmap_log(void *ctx, uint8_t *log, uint64_t len)
 {
 	(void)ctx;
-	ck_assert(log == logs[0] || log == logs[1]);
 	ck_assert_uint_eq(len, LOG_LEN);
+	memset(log, 0, len);
 }
 
 static void on_ring(void *ctx, unsigned ring)

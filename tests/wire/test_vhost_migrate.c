@@ -454,7 +454,7 @@ static void replace_log(struct bed *bed)
 /* The guest stands still: what was not copied before is copied now. */
 static void stop(struct bed *bed, bool disables)
 {
-	uint32_t base[VU_FRONT_RINGS_MAX];
+	uint32_t base[VU_FRONT_RINGS_MAX] = {0};
 
 	for (uint32_t i = 0; disables && i < bed->here.rings_n; i++) {
 		struct vu_vring_state disable = {i, 0};

@@ -1,4 +1,4 @@
-/* What nettool does with a network card's driver. Each returns the exit status. */
+/* What nettool does with a network card's driver and with routes. Each returns the exit status. */
 #pragma once
 
 /* Prints how many queue pairs are used, or sets it where 'number' is not NULL. */
@@ -9,3 +9,6 @@ int card_packets(const char *interface);
 
 /* Turns on what ethtool -K knows by this name, "tx-udp-segmentation". */
 int card_enable(const char *interface, const char *feature);
+
+/* TCP to this neighbour resends after a minute without an answer, no sooner. */
+int route_patient(const char *interface, const char *ipv4);

@@ -127,6 +127,13 @@ shows_times() { # NAME REGEX COUNT
 	[ "$(console "$1" | grep -aEc "$2")" -eq "$3" ]
 }
 
+# It counts down two seconds in which a key stops it: a busy host may see them only when they are over, so keys come
+# all the time.
+uboot_is_stopped() { # NAME
+	echo >&5
+	grep -aq '^=> ' "$work/$1.console"
+}
+
 # U-Boot takes commands: it would read them too early while it is busy.
 uboot() { # NAME NET MAC QEMU MACHINE-OPTION... : the last words are QEMU's
 	local name=$1 net=$2 mac=$3
@@ -138,8 +145,12 @@ uboot() { # NAME NET MAC QEMU MACHINE-OPTION... : the last words are QEMU's
 	local pid=$fw_pid
 	background "$work/$name.console" cat "$work/$name.out"
 	fw_pid=$pid
-	wait_for 60 grep -aq 'stop autoboot' "$work/$name.console"
-	echo >&5
+	wait_for 60 grep -aq '^U-Boot' "$work/$name.console"
+	wait_for 60 uboot_is_stopped "$name"
+	# Each key was an empty line, and has a prompt of its own.
+	echo 'echo in step' >&5
+	wait_for 60 grep -aq '^in step' "$work/$name.console"
+	uboot_prompts=$(sed '/^in step/q' "$work/$name.console" | grep -ac '^=> ')
 }
 
 uboot_is_ready() { # NAME

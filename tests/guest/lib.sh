@@ -4,7 +4,7 @@
 # LWNAT=path       the program under test (default: the tree's ./lwnat)
 # GUEST_NAT=slirp  runs the same against QEMU's own user network, to see what is the guest's doing and what ours
 # GUEST_IMAGE=dir  where mkguest.sh put the image (default: build/guest)
-# GUEST_SLOW=n     multiplies every time limit; they only end what hangs
+# GUEST_SLOW=n     multiplies every time limit (default 4, for a busy machine); they only end what hangs
 # GUEST_KEEP=1     keeps the folder with sockets, logs and consoles
 
 set -u
@@ -12,6 +12,7 @@ set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
 image=${GUEST_IMAGE:-$top/build/guest}
+slow=${GUEST_SLOW:-4}
 lwnat=${LWNAT:-$top/lwnat}
 passed=0
 failed=0
@@ -76,7 +77,7 @@ background() { # LOG COMMAND...
 
 # Tries a command every 0.2 s until it succeeds, for SECONDS at most.
 wait_for() { # SECONDS COMMAND...
-	local left=$(($1 * 5 * ${GUEST_SLOW:-1}))
+	local left=$(($1 * 5 * slow))
 	shift
 	until "$@"; do
 		[ "$left" -gt 0 ] || return 1
@@ -202,7 +203,7 @@ netdev_words() { # SOCKET
 guest_start() { # NAME SOCKET SCRIPT NIC MAC [NAME=VALUE | -OPTION ARGUMENT]...
 	local name=$1 socket=$2 script=$3 nic=$4 mac=$5 options=()
 	shift 5
-	echo "AUTHORIZED_KEY='$(cat "$work/key.pub")'" >"$work/$name.env"
+	printf '%s\n' "AUTHORIZED_KEY='$(cat "$work/key.pub")'" "SLOW=$slow" >"$work/$name.env"
 	while [ $# -gt 0 ]; do
 		case $1 in
 		-*)
@@ -247,7 +248,7 @@ guest_collect() { # NAME PID SECONDS
 	done <"$work/$1.results"
 	[ "$ended" -ne 0 ] || return 0
 	if kill -0 "$2" 2>/dev/null; then
-		not_ok "$1: ends within its time ($(($3 * ${GUEST_SLOW:-1})) s)"
+		not_ok "$1: ends within its time ($(($3 * slow)) s)"
 	else
 		not_ok "$1: stays alive"
 	fi
@@ -303,13 +304,13 @@ listens_on_loopback() { # PORT...
 }
 
 http_get() { # PORT [PATH]
-	timeout 30 busybox wget -q -O - "http://127.0.0.1:$1/${2:-}"
+	timeout $((30 * slow)) busybox wget -q -O - "http://127.0.0.1:$1/${2:-}"
 }
 
 guest_ssh() { # PORT COMMAND...
 	local port=$1
 	shift
-	timeout $((60 * ${GUEST_SLOW:-1})) ssh -F none -p "$port" -i "$work/key" -o BatchMode=yes -o StrictHostKeyChecking=no \
+	timeout $((60 * slow)) ssh -F none -p "$port" -i "$work/key" -o BatchMode=yes -o StrictHostKeyChecking=no \
 		-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR root@127.0.0.1 "$@" </dev/null
 }
 

@@ -140,7 +140,7 @@ static int udp_ask(const union name *server, size_t len)
 		return 1;
 	}
 	/* UDP may lose a datagram: ask again a few times. */
-	for (int attempt = 0; attempt < 5; attempt++) {
+	for (int attempt = 0; attempt < 20; attempt++) {
 		struct pollfd wait = {.fd = fd, .events = POLLIN};
 
 		if (send(fd, sent, len, 0) < 0)
@@ -436,7 +436,7 @@ static bool exchange(int fd, unsigned interface, const struct message *m, uint8_
 	    .sin6_family = AF_INET6, .sin6_port = htons(547), .sin6_scope_id = interface};
 
 	inet_pton(AF_INET6, "ff02::1:2", &servers.sin6_addr);
-	for (int attempt = 0; attempt < 10; attempt++) {
+	for (int attempt = 0; attempt < 40; attempt++) {
 		struct pollfd wait = {.fd = fd, .events = POLLIN};
 		ssize_t got;
 

@@ -38,7 +38,7 @@ t "host.lwnat.internal has an IPv6 address" prints 'Address.*: fec0::2$' nslooku
 t "own name has the address" own_address
 t "the address has the name" prints 'six\.lwnat\.internal' nslookup fec0::15
 t "a name of an upstream that has only IPv4" prints 'Address.*: 192\.0\.2\.77' nslookup -type=a upstream.test
-t "HTTP GET by name" prints 'hello from the host' timeout 20 wget -q -O - "http://host.lwnat.internal:$WEB_PORT/"
+t "HTTP GET by name" prints 'hello from the host' within 20 wget -q -O - "http://host.lwnat.internal:$WEB_PORT/"
 t "download of 16 MiB, sha256" fetch_sum "http://[fec0::2]:$WEB_PORT/big" "$BIG_SUM"
 t "upload of 16 MiB, sha256" post_sum "http://[fec0::2]:$WEB_PORT/cgi-bin/sum" /tmp/fetched
 rm -f /tmp/fetched
@@ -47,12 +47,12 @@ t "UDP there and back, 100 bytes" nettool udp-ask fec0::2 "$ECHO_PORT" 100
 t "UDP there and back, 9000 bytes" nettool udp-ask fec0::2 "$ECHO_PORT" 9000
 ip -6 route add 2001:db8:2::/64 via fec0::2
 t "a network that the host cannot reach is said to be so at once" \
-	prints 'unreachable|No route|refused' timeout 5 nc 2001:db8:2::1 80 </dev/null
+	prints 'unreachable|No route|refused' within 5 nc 2001:db8:2::1 80 </dev/null
 
 say "# wants a route"
 t "the default route comes with the host's" wait_for 20 has_default_route
 t "HTTP GET beyond the gateway" prints 'hello from the host' \
-	timeout 20 wget -q -O - "http://[2001:db8:1::1]:$FAR_PORT/"
+	within 20 wget -q -O - "http://[2001:db8:1::1]:$FAR_PORT/"
 say "# wants no route"
 t "the default route goes with the host's" wait_for 20 has_no_default_route
 serve "hello from the guest"

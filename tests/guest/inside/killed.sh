@@ -12,4 +12,4 @@ if [ "$MODE" = busy ]; then
 	done
 fi
 t "gateway answers ping" ping -c 2 -W 5 10.0.2.2
-t "HTTP GET" prints 'hello from the host' timeout 20 wget -q -O - "http://10.0.2.2:$WEB_PORT/"
+t "HTTP GET" prints 'hello from the host' within 20 wget -q -O - "http://10.0.2.2:$WEB_PORT/"

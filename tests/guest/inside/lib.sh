@@ -6,9 +6,16 @@ say() {
 	echo "$*" >/dev/ttyS1
 }
 
-# Tries a command until it succeeds, for SECONDS at most.
+# Runs a program for SECONDS at most, or as much longer as the host says.
+within() { # SECONDS PROGRAM...
+	within_s=$(($1 * ${SLOW:-1}))
+	shift
+	timeout "$within_s" "$@"
+}
+
+# Tries a command until it succeeds, for SECONDS at most, or as much longer as the host says.
 wait_for() { # SECONDS COMMAND...
-	wait_left=$(($1 * 5))
+	wait_left=$(($1 * 5 * ${SLOW:-1}))
 	shift
 	until "$@"; do
 		[ "$wait_left" -gt 0 ] || return 1
@@ -43,7 +50,7 @@ prints() { # REGEX COMMAND...
 # Asks for a lease, once; the script beside udhcpc leaves what it got in /run/lease.
 lease() {
 	ip link set eth0 up
-	udhcpc -i eth0 -n -q -t 8 -T 2 -O mtu -O search -O staticroutes "$@"
+	udhcpc -i eth0 -n -q -t $((8 * ${SLOW:-1})) -T 2 -O mtu -O search -O staticroutes "$@"
 }
 
 # What the last lease said.
@@ -55,20 +62,20 @@ sum() {
 	sha256sum "$@" | cut -d ' ' -f 1
 }
 
-# (Debian 12's static busybox dies of wget -T: time limits are timeout's.)
+# (Debian 12's static busybox dies of wget -T: time limits are within's.)
 # Fetches URL and compares its sha256.
 fetch_sum() { # URL SHA256
-	timeout 60 wget -q -O /tmp/fetched "$1" && [ "$(sum /tmp/fetched)" = "$2" ]
+	within 60 wget -q -O /tmp/fetched "$1" && [ "$(sum /tmp/fetched)" = "$2" ]
 }
 
 # Posts FILE to a host's CGI that answers with the sha256 of what arrived.
 post_sum() { # URL FILE
-	[ -s "$2" ] && [ "$(timeout 60 wget -q -O - --post-file "$2" "$1")" = "$(sum "$2")" ]
+	[ -s "$2" ] && [ "$(within 60 wget -q -O - --post-file "$2" "$1")" = "$(sum "$2")" ]
 }
 
-# Succeeds when connecting is refused, and within 5 s: a guest that must wait for a time-out sees minutes.
+# Succeeds when connecting is refused, and soon: a guest that must wait for a time-out sees minutes.
 refused() { # ADDRESS PORT
-	prints 'Connection refused' timeout 5 nc "$1" "$2" </dev/null
+	prints 'Connection refused' within 5 nc "$1" "$2" </dev/null
 }
 
 # Starts what the host will reach: HTTP on port 80, ssh on 22 for the key handed over, UDP echo on port 7.

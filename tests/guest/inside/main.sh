@@ -9,7 +9,7 @@ t "gateway.lwnat.internal resolves" prints "Address.*: $GATEWAY\$" nslookup -typ
 t "own DHCP name resolves" prints "Address.*: $ADDRESS\$" nslookup -type=a main.lwnat.internal
 t "a name of the upstream server resolves" prints 'Address.*: 192\.0\.2\.77' nslookup -type=a upstream.test
 t "a name that does not exist is NXDOMAIN" prints 'NXDOMAIN' nslookup -type=a nothing.test
-t "HTTP GET by name" prints 'hello from the host' timeout 20 wget -q -O - "http://host.lwnat.internal:$WEB_PORT/"
+t "HTTP GET by name" prints 'hello from the host' within 20 wget -q -O - "http://host.lwnat.internal:$WEB_PORT/"
 t "download of 64 MiB, sha256" fetch_sum "http://$GATEWAY:$WEB_PORT/big" "$BIG_SUM"
 t "the upload will not mistake what is late for lost" nettool patient eth0 "$GATEWAY"
 retransmitted=$(awk '/^Tcp: [0-9]/ { print $13 }' /proc/net/snmp)

@@ -9,7 +9,7 @@ unreachables() {
 hops() { # "ADDRESS..." TRACEROUTE...
 	hops_wanted=$1
 	shift
-	timeout 60 "$@" >/run/hops 2>&1
+	within 60 "$@" >/run/hops 2>&1
 	cat /run/hops
 	[ "$(awk '$1 ~ /^[0-9]/ { printf "%s ", $2 }' /run/hops)" = "$hops_wanted " ]
 }
@@ -33,9 +33,9 @@ else
 	ping -c 2 -W 5 198.51.100.1 >/dev/null
 	t "a ping that the host forbids is answered by ICMP unreachable" test "$(unreachables)" -ge $((before + 2))
 fi
-t "HTTP from an outside address" prints 'hello from the host' timeout 20 wget -q -O - "http://198.51.100.1:$WEB_PORT/"
+t "HTTP from an outside address" prints 'hello from the host' within 20 wget -q -O - "http://198.51.100.1:$WEB_PORT/"
 t "a refused port outside is refused at once" refused 198.51.100.1 9
-t "what the host cannot reach is unreachable at once" prints 'unreachable|No route|refused' timeout 5 nc 203.0.113.9 80
+t "what the host cannot reach is unreachable at once" prints 'unreachable|No route|refused' within 5 nc 203.0.113.9 80
 t "traceroute by UDP names every router" hops '10.0.2.2 192.0.2.2 198.51.100.77' \
 	traceroute -n -q 1 -w 5 -m 6 198.51.100.77
 [ "$PING" = no ] || t "traceroute by ICMP names every router" hops '10.0.2.2 192.0.2.2 198.51.100.77' \
@@ -51,9 +51,9 @@ if [ "$PING" = yes ]; then
 	t "IPv6: a ping of 4000 bytes too" ping6 -c 2 -W 5 -s 4000 2001:db8:ff::77
 fi
 t "IPv6: HTTP from an outside address" prints 'hello from the host' \
-	timeout 20 wget -q -O - "http://[2001:db8::1]:$WEB_PORT/"
+	within 20 wget -q -O - "http://[2001:db8::1]:$WEB_PORT/"
 t "IPv6: a refused port outside is refused at once" refused 2001:db8::1 9
-t "IPv6: what the host cannot reach is unreachable at once" prints 'unreachable|No route|refused' timeout 5 nc 2001:db8:77::1 80
+t "IPv6: what the host cannot reach is unreachable at once" prints 'unreachable|No route|refused' within 5 nc 2001:db8:77::1 80
 t "IPv6: traceroute by UDP names every router" hops 'fec0::2 2001:db8:1::2 2001:db8:ff::77' \
 	traceroute6 -n -q 1 -w 5 -m 6 2001:db8:ff::77
 [ "$PING" = no ] || t "IPv6: traceroute by ICMP names every router" hops 'fec0::2 2001:db8:1::2 2001:db8:ff::77' \

@@ -5,5 +5,5 @@ t "router, DNS and mask" test "$(leased router) $(leased dns) $(leased mask)" = 
 t "gateway answers ping" ping -c 2 -W 5 192.168.31.2
 t "DNS answers ping" ping -c 2 -W 5 192.168.31.3
 t "host.lwnat.internal resolves" prints 'Address.*: 192\.168\.31\.2$' nslookup -type=a host.lwnat.internal
-t "HTTP GET by name" prints 'hello from the host' timeout 20 wget -q -O - "http://host.lwnat.internal:$WEB_PORT/"
+t "HTTP GET by name" prints 'hello from the host' within 20 wget -q -O - "http://host.lwnat.internal:$WEB_PORT/"
 serve "hello from the seed"

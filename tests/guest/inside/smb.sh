@@ -12,7 +12,7 @@ t "lease" prints 'lease of 10\.0\.2\.15 obtained' lease
 mkdir -p /mnt
 mount_share() { # VERSION WHO
 	umount /mnt 2>/dev/null
-	timeout 60 mount -t cifs -o "$2,vers=$1" //10.0.2.4/qemu /mnt || {
+	within 60 mount -t cifs -o "$2,vers=$1" //10.0.2.4/qemu /mnt || {
 		dmesg | tail -n 5
 		return 1
 	}
@@ -31,10 +31,10 @@ t "a link out of the folder leads nowhere" eval '! cat /mnt/out'
 t "a link to above the folder leads nowhere" eval '! cat /mnt/up'
 t "the mount ends" umount /mnt
 t "SMB 3.0 mounts, and stays" mount_share 3.0 sec=none
-t "the old session port serves too" timeout 5 nc -w 4 10.0.2.4 139 </dev/null
+t "the old session port serves too" within 10 nc -w 30 10.0.2.4 139 </dev/null
 t "another port of that address is refused" refused 10.0.2.4 80
 shout() {
-	echo "$1" | timeout 10 nc 10.0.2.100 7
+	echo "$1" | within 10 nc 10.0.2.100 7
 }
 t "a command answers a guest's connection" prints '^HELLO$' shout hello
 t "and the next" prints '^AGAIN$' shout again

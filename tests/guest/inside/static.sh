@@ -6,7 +6,7 @@ ip route add 192.168.0.1 dev eth0
 ip route add default via 192.168.0.1
 t "somebody answers ARP for the foreign gateway" wait_for 20 arping -q -c 1 -w 2 -I eth0 192.168.0.1
 t "the network's gateway answers ping" ping -c 2 -W 5 10.0.2.2
-t "HTTP from the host" prints 'hello from the host' timeout 20 wget -q -O - "http://10.0.2.2:$WEB_PORT/"
+t "HTTP from the host" prints 'hello from the host' within 20 wget -q -O - "http://10.0.2.2:$WEB_PORT/"
 t "download of 4 MiB, sha256" fetch_sum "http://10.0.2.2:$WEB_PORT/file" "$FILE_SUM"
 echo 'nameserver 10.0.2.3' >/etc/resolv.conf
 t "the network's DNS answers" nslookup -type=a host.lwnat.internal

@@ -120,7 +120,7 @@ say "# queues"
 until wget -q -O /dev/null "$url/stop" 2>/dev/null; do
 	# A transfer that is cut off is not counted: bytes that arrived must be right.
 	rm -f /tmp/fetched
-	timeout 5 wget -q -O /tmp/fetched "$url/file" || continue
+	timeout 10 wget -q -O /tmp/fetched "$url/file" || continue
 	whole=$((whole + 1))
 	[ "$(sum /tmp/fetched)" = "$FILE_SUM" ] || wrong=$((wrong + 1))
 	say "# fetched $whole, memory +$((($(memory_kb) - memory_before) / 1024)) MiB"
@@ -128,4 +128,4 @@ done
 t "no byte was lost on the way ($whole files)" test "$wrong" -eq 0
 t "upload out of memory that was plugged in, sha256" post_sum "$url/cgi-bin/sum" /tmp/fetched
 say "# stopped"
-sleep 60 # the reset comes before
+sleep 600 # the reset comes before

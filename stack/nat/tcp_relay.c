@@ -7,10 +7,11 @@
 #define TO_HOST_PIECES 64 /* pieces per write */
 #define KEPT_LEN_MIN 2048 /* bytes for a slow host are kept in pieces of this at least */
 #define WINDOW_MAX (2u * 1024 * 1024)
-/* A read that comes back full is followed by a longer one: the kernel makes room in the socket for
- * as much as is read at once, and a host peer that never waits for room sends at its own expense.
- */
-#define READ_BLOCKS_MAX 32
+/* A turn that is not enough is followed by one that reads more: the kernel makes room in the socket
+ * for as much as is taken from it, and a host peer that never waits for room sends at its own
+ * expense. Each read goes on to the guest before the next one, while it is in the cache. */
+#define TURN_LEN_MAX (32u * BLOCK_LEN)
+#define READ_BLOCKS_MAX 6
 #define SMALL_READ 4096u       /* reads up to this are copied to a block of their size */
 #define TAIL_ROOM_MIN 8192u    /* a shared block's rest is worth reading into from this on */
 #define SUPER_LEN_MAX 65000u   /* segments given to lwIP: header and all within 16 bits */
@@ -344,7 +345,7 @@ static void adapt_read_max(struct nat *nat, struct tcpflow *tf, size_t budget, s
 {
 	if (got > TCPFLOW_READ_FIRST)
 		nat->long_reads_left -= (uint32_t)(got - TCPFLOW_READ_FIRST);
-	if (got == budget && tf->read_max < READ_BLOCKS_MAX * BLOCK_LEN)
+	if (got == budget && tf->read_max < TURN_LEN_MAX)
 		tf->read_max *= 2;
 	else if (got < tf->read_max / 2 && tf->read_max > TCPFLOW_READ_FIRST)
 		tf->read_max /= 2;
@@ -380,6 +381,8 @@ static int read_share(struct nat *nat, struct tcpflow *tf)
 			return (int)got;
 		tf->eof_from_host = got == 0;
 		left -= (size_t)got;
+		if ((size_t)got >= TCPFLOW_READ_FIRST) /* few go with what follows, or the FIN */
+			solo_flush(nat->engine, &tf->solo, tf->in_flight_max);
 	}
 	adapt_read_max(nat, tf, budget, budget - left);
 	return 0;

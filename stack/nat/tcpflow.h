@@ -73,7 +73,7 @@ struct tcpflow {
 	uint32_t in_flight_pace; /* and not beyond this: what the guest takes in a moment */
 	uint32_t paced_bytes;    /* acknowledged since ... */
 	uint32_t paced_ms;       /* ... nat->now_ms was this */
-	uint32_t read_max;       /* bytes that the next read from the host may bring */
+	uint32_t read_max;       /* bytes that the next turn may bring from the host */
 	uint32_t acked_to;       /* sequence number: solo_lastack() when last looked at */
 	uint32_t recover_until;  /* sequence number: losses before it are one event */
 	uint32_t resent_to;      /* sequence number: up to here it has been sent again */

@@ -459,6 +459,44 @@ START_TEST(test_fast_guest_has_much_on_its_way_and_a_slow_one_little)
 }
 END_TEST
 
+static void send_and_be_full(struct port *port, const void *hdr, size_t hdr_len,
+			     const struct iovec *iov, unsigned iov_n)
+{
+	port->tapped_ops->send(port, hdr, hdr_len, iov, iov_n);
+	port->blocked = true;
+}
+
+/* What is read is sent before more is read: a guest whose buffers are full with it is not read for.
+ */
+START_TEST(test_guest_that_is_full_in_the_middle_of_a_turn_ends_the_reading)
+{
+	static const struct port_ops full = {.send = send_and_be_full};
+	struct fake_handle *peer;
+	struct sim_tcp *tcp;
+	struct port *port;
+	struct bed bed;
+
+	bed_simple(&bed);
+	tcp = bed_connect(&bed, 0, 40000, AWAY, 80);
+	tcp->recv_buffer = 8 * MIB;
+	send_up_to(&bed, 0, 20 * MIB, tcp);
+	bed_advance(&bed, 10);
+	send_up_to(&bed, 0, 30 * MIB, tcp);
+	port = &bed.guests[0].port.port;
+	port->tapped_ops = port->ops;
+	port->ops = &full;
+	peer = fake_host_handle(&bed.host, 0);
+	peer->send_total = 40 * MIB;
+	fake_host_kick(&bed.host, 0);
+	fake_host_deliver(&bed.host, bed.nat);
+	nat_run(bed.nat, bed.now_ms);
+	ck_assert_uint_gt(peer->read_n, 30 * MIB);
+	ck_assert_uint_lt(peer->read_n, 30 * MIB + MIB / 2);
+	port->ops = port->tapped_ops;
+	bed_finish(&bed);
+}
+END_TEST
+
 START_TEST(test_flow_with_much_on_its_way_leaves_the_others_theirs)
 {
 	struct sim_tcp *tcp[3];
@@ -666,6 +704,7 @@ int main(void)
 	    test_guest_that_acknowledges_nothing_leaves_the_others_their_memory,
 	    test_unacknowledged_bytes_towards_guests_are_limited_in_all,
 	    test_fast_guest_has_much_on_its_way_and_a_slow_one_little,
+	    test_guest_that_is_full_in_the_middle_of_a_turn_ends_the_reading,
 	    test_flow_with_much_on_its_way_leaves_the_others_theirs,
 	    test_bytes_waiting_for_slow_hosts_are_limited_per_guest,
 	    test_one_guests_flood_leaves_the_other_its_mappings,

@@ -46,7 +46,7 @@ struct http_exchange {
 	void *upgraded_ctx;
 };
 
-/* Lives as long as libmicrohttpd's connection. */
+/* Lives as long as libmicrohttpd's connection. 'mhd' is NULL until that has begun. */
 struct http_conn {
 	struct http_server *server;
 	struct MHD_Connection *mhd;
@@ -68,8 +68,8 @@ struct http_server {
 	uv_timer_t sweep;
 	unsigned handles_n; /* open */
 	struct list conns;
-	unsigned conns_n;
-	uintptr_t adding; /* the peer of http_server_add() */
+	struct list added; /* since libmicrohttpd's last call, which it has not begun with */
+	unsigned conns_n;  /* on both lists */
 };
 
 /* http_server.c */

@@ -53,6 +53,24 @@ void http_conn_cut(struct http_conn *conn)
 	http_conn_resume(conn);
 }
 
+static struct http_conn *find_added(struct http_server *server, int fd)
+{
+	for (struct list *link = server->added.next; link != &server->added; link = link->next) {
+		struct http_conn *conn = list_entry(link, struct http_conn, link);
+
+		if (conn->fd == fd)
+			return conn;
+	}
+	return NULL;
+}
+
+static void free_conn(struct http_conn *conn)
+{
+	list_remove(&conn->link);
+	conn->server->conns_n--;
+	free(conn);
+}
+
 static void on_connection(void *ctx, struct MHD_Connection *mhd, void **socket_context,
 			  enum MHD_ConnectionNotificationCode code)
 {
@@ -60,24 +78,19 @@ static void on_connection(void *ctx, struct MHD_Connection *mhd, void **socket_c
 	struct http_conn *conn = *socket_context;
 
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-		conn = calloc(1, sizeof(*conn));
+		conn = find_added(
+		    server,
+		    MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
 		if (!conn)
 			return; /* its first request is refused */
-		conn->server = server;
 		conn->mhd = mhd;
-		conn->fd =
-		    MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-		conn->peer = server->adding;
-		list_init(&conn->link);
+		list_remove(&conn->link);
 		list_append(&server->conns, &conn->link);
-		server->conns_n++;
 		http_conn_enter(conn, CONN_READING);
 		*socket_context = conn;
 	} else if (conn) {
 		http_exchange_end(conn);
-		list_remove(&conn->link);
-		server->conns_n--;
-		free(conn);
+		free_conn(conn);
 		*socket_context = NULL;
 	}
 }
@@ -230,9 +243,16 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *mhd, const c
 
 static void arm(struct http_server *server);
 
+static void free_added(struct http_server *server)
+{
+	while (!list_is_empty(&server->added))
+		free_conn(list_entry(server->added.next, struct http_conn, link));
+}
+
 static void run(struct http_server *server)
 {
 	(void)MHD_run(server->daemon);
+	free_added(server); /* libmicrohttpd has closed those that it did not take */
 	arm(server);
 }
 
@@ -338,6 +358,7 @@ int http_server_new(struct http_server **ret, uv_loop_t *loop,
 	server->loop = loop;
 	set_limits(&server->config.limits);
 	list_init(&server->conns);
+	list_init(&server->added);
 	server->daemon = start_daemon(server);
 	if (!server->daemon) {
 		free(server);
@@ -358,34 +379,47 @@ int http_server_new(struct http_server **ret, uv_loop_t *loop,
 static bool has_room(const struct http_server *server, uintptr_t peer)
 {
 	const struct http_limits *limits = &server->config.limits;
+	const struct list *const heads[] = {&server->conns, &server->added};
 	unsigned n = 0;
 
 	if (server->conns_n >= limits->connections)
 		return false;
 	if (limits->connections_per_peer == 0)
 		return true;
-	for (const struct list *link = server->conns.next; link != &server->conns;
-	     link = link->next)
-		n += list_entry(link, const struct http_conn, link)->peer == peer;
+	for (unsigned i = 0; i < 2; i++) {
+		for (const struct list *link = heads[i]->next; link != heads[i]; link = link->next)
+			n += list_entry(link, const struct http_conn, link)->peer == peer;
+	}
 	return n < limits->connections_per_peer;
 }
 
 int http_server_add(struct http_server *server, int fd, uintptr_t peer)
 {
 	struct sockaddr_storage name = {.ss_family = AF_UNIX};
-	unsigned before = server->conns_n;
+	struct http_conn *conn;
 
 	if (!has_room(server, peer)) {
 		close(fd);
 		return -ENOSPC;
 	}
-	server->adding = peer;
-	(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	/* A failure has closed the descriptor. */
-	if (MHD_add_connection(server->daemon, fd, (struct sockaddr *)&name, sizeof(name)) !=
-		MHD_YES ||
-	    server->conns_n == before)
+	conn = calloc(1, sizeof(*conn));
+	if (!conn) {
+		close(fd);
 		return -ENOMEM;
+	}
+	*conn = (struct http_conn){.server = server, .fd = fd, .peer = peer};
+	list_init(&conn->link);
+	list_append(&server->added, &conn->link);
+	server->conns_n++;
+	(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	/* A failure has closed the descriptor. Newer versions begin with it at their next call. */
+	if (MHD_add_connection(server->daemon, fd, (struct sockaddr *)&name, sizeof(name)) !=
+	    MHD_YES) {
+		conn = find_added(server, fd);
+		if (conn)
+			free_conn(conn);
+		return -ENOMEM;
+	}
 	arm(server);
 	return 0;
 }
@@ -412,6 +446,7 @@ void http_server_close(struct http_server *server)
 		http_conn_resume(list_entry(link, struct http_conn, link));
 	uv_poll_stop(&server->poll);
 	MHD_stop_daemon(server->daemon);
+	free_added(server);
 	uv_close((uv_handle_t *)&server->poll, on_closed);
 	uv_close((uv_handle_t *)&server->run, on_closed);
 	uv_close((uv_handle_t *)&server->sweep, on_closed);

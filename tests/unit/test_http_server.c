@@ -362,6 +362,26 @@ START_TEST(test_one_peer_leaves_room_for_the_others)
 }
 END_TEST
 
+START_TEST(test_connections_added_in_one_go_keep_their_peers)
+{
+	struct bed bed;
+	int fds[2], first;
+
+	bed_make(&bed, NULL);
+	first = bed_client(&bed);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	ck_assert_int_eq(http_server_add(bed.server, fds[1], 8), 0);
+	ck_assert_uint_eq(http_server_connections(bed.server), 2);
+	say(first, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+	hear(&bed, first, "peer=7 ");
+	say(fds[0], "GET /b HTTP/1.1\r\nHost: x\r\n\r\n");
+	hear(&bed, fds[0], "peer=8 ");
+	close(first);
+	close(fds[0]);
+	bed_end(&bed);
+}
+END_TEST
+
 START_TEST(test_dribbled_requests_and_idle_connections_are_cut)
 {
 	struct http_limits limits = {.request_s = 1};
@@ -418,6 +438,7 @@ int main(void)
 			 test_an_upgraded_connection_is_its_new_owners,
 			 test_more_connections_than_the_limit_are_closed,
 			 test_one_peer_leaves_room_for_the_others,
+			 test_connections_added_in_one_go_keep_their_peers,
 			 test_dribbled_requests_and_idle_connections_are_cut,
 			 test_a_reply_that_is_not_taken_is_cut_and_stalls_nobody);
 }

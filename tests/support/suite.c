@@ -4,7 +4,7 @@ static void add(Suite *suite, const TTest *const *tests, unsigned tests_n, void 
 {
 	TCase *tc = tcase_create(setup ? "again" : "all");
 
-	tcase_set_timeout(tc, 300);
+	tcase_set_timeout(tc, 900);
 	if (setup)
 		tcase_add_checked_fixture(tc, setup, NULL);
 	for (unsigned i = 0; i < tests_n; i++)

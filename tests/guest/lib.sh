@@ -58,6 +58,11 @@ set_up() {
 	ssh-keygen -q -t ed25519 -N '' -C guest-test -f "$work/key" </dev/null || die "ssh-keygen failed"
 }
 
+# The first number of QEMU's version.
+qemu_major() {
+	qemu-system-x86_64 --version | sed -n 's/^QEMU emulator version \([0-9]*\).*/\1/p'
+}
+
 nettool() {
 	"$nettool" "$@"
 }

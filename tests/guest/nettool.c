@@ -36,7 +36,6 @@ static int usage(void)
 	      "       nettool pairs INTERFACE [NUMBER]     prints or sets how many queue pairs are "
 	      "used\n"
 	      "       nettool packets INTERFACE            prints the driver's packet counters\n"
-	      "       nettool enable INTERFACE FEATURE     as 'ethtool -K INTERFACE FEATURE on'\n"
 	      "       nettool patient INTERFACE IPV4       TCP to there sends nothing again for "
 	      "being late\n",
 	      stderr);
@@ -529,8 +528,6 @@ int main(int argc, char **argv)
 		return dhcp6(argv[2], argv[3]);
 	if (strcmp(verb, "pairs") == 0 && (argc == 3 || argc == 4))
 		return card_pairs(argv[2], argc == 4 ? argv[3] : NULL);
-	if (strcmp(verb, "enable") == 0 && argc == 4)
-		return card_enable(argv[2], argv[3]);
 	if (strcmp(verb, "packets") == 0 && argc == 3)
 		return card_packets(argv[2]);
 	if (strcmp(verb, "patient") == 0 && argc == 4)

@@ -7,8 +7,5 @@ int card_pairs(const char *interface, const char *number);
 /* Prints for each queue the packets it has seen: "tx 0 12". */
 int card_packets(const char *interface);
 
-/* Turns on what ethtool -K knows by this name, "tx-udp-segmentation". */
-int card_enable(const char *interface, const char *feature);
-
 /* TCP to this neighbour resends after a minute without an answer, no sooner. */
 int route_patient(const char *interface, const char *ipv4);

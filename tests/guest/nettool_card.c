@@ -57,32 +57,6 @@ static struct ethtool_gstrings *get_names(const char *interface, uint32_t set, u
 	return NULL;
 }
 
-int card_enable(const char *interface, const char *feature)
-{
-	enum { FEATURES_MAX = 256 };
-	struct ethtool_gstrings *names = get_names(interface, ETH_SS_FEATURES, FEATURES_MAX);
-	struct ethtool_sfeatures *set =
-	    calloc(1, sizeof(*set) + FEATURES_MAX / 32 * sizeof(set->features[0]));
-	int status = 1;
-
-	if (!set)
-		abort();
-	set->cmd = ETHTOOL_SFEATURES;
-	for (uint32_t i = 0; names && i < names->len; i++) {
-		const char *name = (const char *)names->data + (size_t)i * ETH_GSTRING_LEN;
-		set->size = (names->len + 31) / 32;
-		if (strncmp(name, feature, ETH_GSTRING_LEN) != 0)
-			continue;
-		set->features[i / 32].valid = set->features[i / 32].requested = UINT32_C(1)
-										<< i % 32;
-		status = ethtool(interface, set) ? 0 : 1;
-		break;
-	}
-	free(names);
-	free(set);
-	return status;
-}
-
 /* Prints one of the driver's own counters if it is of a queue's packets: "rx0_packets", or
  * "rx_queue_0_packets" in other kernels. */
 static unsigned print_counter(const uint8_t *text, uint64_t value)

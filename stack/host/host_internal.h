@@ -159,7 +159,7 @@ void host_tcp_close(void *ctx, int handle, bool reset);
 
 /* host_udp.c */
 int host_udp_open(void *ctx, uint64_t token, bool v6);
-int host_udp_send(void *ctx, int handle, const struct host_udp_out *out);
+int host_udp_send(void *ctx, int handle, const struct host_udp_out *what);
 void host_flush(void *ctx);
 
 /* host_ping.c */

@@ -17,7 +17,7 @@ modules="virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_p
 virtio_net e1000 mii 8139cp 8139too pcnet32 8390 ne2k-pci qemu_fw_cfg"
 # Loaded by smb.sh alone.
 smb_modules="cifs cifs_arc4 cifs_md4 netfs fscache dns_resolver cmac sha512_generic ecb ctr ccm gcm ghash-generic
-gf128mul seqiv nls_utf8"
+gf128mul crypto_null geniv seqiv nls_utf8 nls_ucs2_utils"
 
 say() {
 	echo "mkguest: $*" >&2
@@ -61,7 +61,7 @@ fetch_kernel() {
 		dpkg-deb --fsys-tarfile "$package" | tar -x -C "$dir" --wildcards \
 			'./boot/vmlinuz-*' './*lib/modules/*/kernel/drivers/net/*' './*lib/modules/*/kernel/drivers/virtio/*' \
 			'./*lib/modules/*/kernel/drivers/firmware/*' './*lib/modules/*/kernel/net/core/*' \
-			'./*lib/modules/*/kernel/fs/*' './*lib/modules/*/kernel/crypto/*' \
+			'./*lib/modules/*/kernel/fs/*' './*lib/modules/*/kernel/crypto/*' './*lib/modules/*/kernel/lib/*' \
 			'./*lib/modules/*/kernel/net/dns_resolver/*' './*lib/modules/*/modules.builtin' 2>"$dir/tar.log" || true
 	done
 	[ ! -d "$dir/usr/lib/modules" ] || mv "$dir/usr/lib" "$dir/lib" # where Debian 13 has them
